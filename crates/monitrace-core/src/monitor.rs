@@ -1,0 +1,302 @@
+//! One interpreter's configuration, and the only dispatch loop.
+//!
+//! Changing the configuration takes a lock and raises the version; firing takes none. No callback,
+//! destructor or method of the host runs while the lock is held.
+
+use crate::{
+    Callback, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Tool, ToolId, ToolSet,
+};
+use arc_swap::ArcSwapOption;
+use rustc_hash::FxHashMap;
+use std::sync::atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+type SharedCallback<H> = Arc<dyn Callback<H>>;
+
+#[derive(Default)]
+struct Configuration {
+    names: [Option<String>; ToolId::COUNT],
+    global: [EventSet; ToolId::COUNT],
+    local: FxHashMap<CodeId, [EventSet; ToolId::COUNT]>,
+    /// For each tool the events that it has a callback for.
+    listening: [EventSet; ToolId::COUNT],
+    /// The version of the last restart: what was disabled before it is enabled again.
+    restarted: u64,
+}
+
+impl Configuration {
+    fn wanted_by(&self, tool: ToolId, code: Option<CodeId>) -> EventSet {
+        let i = tool.index();
+        let local = code.and_then(|code| self.local.get(&code)).map_or(EventSet::empty(), |sets| sets[i]);
+        let wanted = self.global[i] | local;
+        // CALL carries its ancillaries: they are told of with it, and only with it.
+        let wanted = if wanted.contains(EventSet::CALL) {
+            wanted | EventSet::C_RETURN | EventSet::C_RAISE
+        } else {
+            wanted
+        };
+        wanted & self.listening[i]
+    }
+
+    fn in_use(&self, tool: ToolId) -> Result<(), MonitorError> {
+        match self.names[tool.index()] {
+            Some(_) => Ok(()),
+            None => Err(MonitorError::ToolNotInUse(tool)),
+        }
+    }
+}
+
+/// One interpreter's tools, events and callbacks.
+pub struct Monitor<H: Host> {
+    host: H,
+    version: AtomicU64,
+    callbacks: [[ArcSwapOption<SharedCallback<H>>; Event::COUNT]; ToolId::COUNT],
+    configuration: Mutex<Configuration>,
+}
+
+impl<H: Host> Monitor<H> {
+    /// A monitor without tools.
+    pub fn new(host: H) -> Self {
+        Monitor {
+            host,
+            version: AtomicU64::new(1),
+            callbacks: std::array::from_fn(|_| std::array::from_fn(|_| ArcSwapOption::empty())),
+            configuration: Mutex::default(),
+        }
+    }
+
+    /// The virtual machine.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// Grows with every change of the configuration; never 0.
+    pub fn version(&self) -> u64 {
+        self.version.load(Acquire)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Configuration> {
+        self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies a change and tells the host of it, unless it changed nothing.
+    fn change<T>(&self, change: impl FnOnce(&mut Configuration, u64) -> Option<T>) -> Option<T> {
+        let changed = {
+            let mut configuration = self.lock();
+            let next = self.version.load(Relaxed) + 1;
+            let changed = change(&mut configuration, next);
+            if changed.is_some() {
+                self.version.store(next, Release);
+            }
+            changed
+        };
+        if changed.is_some() {
+            self.host.refresh(self);
+        }
+        changed
+    }
+
+    /// Claims a tool id.
+    ///
+    /// # Errors
+    /// [`MonitorError::ToolInUse`].
+    pub fn use_tool_id(&self, tool: ToolId, name: &str) -> Result<(), MonitorError> {
+        let slot = &mut self.lock().names[tool.index()];
+        if slot.is_some() {
+            return Err(MonitorError::ToolInUse(tool));
+        }
+        *slot = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// Drops a tool's events, local ones too, and its callbacks. Does nothing if the id is free.
+    pub fn clear_tool_id(&self, tool: ToolId) {
+        self.change(|configuration, _| {
+            configuration.in_use(tool).ok()?;
+            let i = tool.index();
+            configuration.global[i] = EventSet::empty();
+            configuration.listening[i] = EventSet::empty();
+            configuration.local.retain(|_, sets| {
+                sets[i] = EventSet::empty();
+                sets.iter().any(|set| !set.is_empty())
+            });
+            Some(())
+        })
+        .map(|()| self.callbacks[tool.index()].each_ref().map(|slot| slot.swap(None)));
+    }
+
+    /// Clears a tool and gives its id back. Does nothing if the id is free.
+    pub fn free_tool_id(&self, tool: ToolId) {
+        self.clear_tool_id(tool);
+        self.lock().names[tool.index()] = None;
+    }
+
+    /// The name under which the id was claimed.
+    pub fn tool(&self, tool: ToolId) -> Option<String> {
+        self.lock().names[tool.index()].clone()
+    }
+
+    /// Claims an id for a native tool and sets its events and callbacks.
+    ///
+    /// # Errors
+    /// [`MonitorError::ToolInUse`].
+    pub fn attach(&self, id: ToolId, tool: Tool<H>) -> Result<(), MonitorError> {
+        self.use_tool_id(id, tool.name())?;
+        let events = tool.events();
+        for (event, callback) in tool.callbacks {
+            self.register_callback(id, event, Some(callback));
+        }
+        self.set_events(id, events)
+    }
+
+    /// Sets or removes a tool's callback and gives the one before back. The id need not be in use.
+    pub fn register_callback(
+        &self,
+        tool: ToolId,
+        event: Event,
+        callback: Option<SharedCallback<H>>,
+    ) -> Option<SharedCallback<H>> {
+        let listens = callback.is_some();
+        let slot = &self.callbacks[tool.index()][event as usize];
+        let before = slot.swap(callback.map(Arc::new));
+        self.change(|configuration, _| {
+            let listening = &mut configuration.listening[tool.index()];
+            let was = *listening;
+            listening.set(event.set(), listens);
+            (*listening != was).then_some(())
+        });
+        before.map(|shared| SharedCallback::clone(&shared))
+    }
+
+    /// The events that a tool wants everywhere.
+    pub fn events(&self, tool: ToolId) -> EventSet {
+        self.lock().global[tool.index()]
+    }
+
+    /// Sets the events that a tool wants everywhere.
+    ///
+    /// # Errors
+    /// [`MonitorError::ToolNotInUse`], [`MonitorError::AncillaryAlone`].
+    pub fn set_events(&self, tool: ToolId, events: EventSet) -> Result<(), MonitorError> {
+        let events = without_ancillaries(events)?;
+        self.lock().in_use(tool)?;
+        self.change(|configuration, _| {
+            let global = &mut configuration.global[tool.index()];
+            let was = std::mem::replace(global, events);
+            (was != events).then_some(())
+        });
+        Ok(())
+    }
+
+    /// The events that a tool wants in one code object, besides the global ones.
+    pub fn local_events(&self, tool: ToolId, code: CodeId) -> EventSet {
+        self.lock().local.get(&code).map_or(EventSet::empty(), |sets| sets[tool.index()])
+    }
+
+    /// Sets the events that a tool wants in one code object.
+    ///
+    /// # Errors
+    /// [`MonitorError::ToolNotInUse`], [`MonitorError::AncillaryAlone`].
+    pub fn set_local_events(&self, tool: ToolId, code: CodeId, events: EventSet) -> Result<(), MonitorError> {
+        let events = without_ancillaries(events)?;
+        self.lock().in_use(tool)?;
+        self.change(|configuration, _| {
+            let sets = configuration.local.entry(code).or_default();
+            let was = std::mem::replace(&mut sets[tool.index()], events);
+            if sets.iter().all(|set| set.is_empty()) {
+                configuration.local.remove(&code);
+            }
+            (was != events).then_some(())
+        });
+        Ok(())
+    }
+
+    /// Forgets a code object that died, so that a new one under its key inherits nothing.
+    pub fn forget(&self, code: CodeId) {
+        self.lock().local.remove(&code);
+    }
+
+    /// Enables everything again that was disabled, for all tools.
+    pub fn restart_events(&self) {
+        self.change(|configuration, version| {
+            configuration.restarted = version;
+            Some(())
+        });
+    }
+
+    /// The events that some tool listens to everywhere.
+    pub fn wanted(&self) -> EventSet {
+        let configuration = self.lock();
+        ToolId::all().map(|tool| configuration.wanted_by(tool, None)).fold(EventSet::empty(), EventSet::union)
+    }
+
+    /// The events that some tool listens to in this code object, globally or locally.
+    pub fn wanted_in(&self, code: CodeId) -> EventSet {
+        let configuration = self.lock();
+        ToolId::all().map(|tool| configuration.wanted_by(tool, Some(code))).fold(EventSet::empty(), EventSet::union)
+    }
+
+    /// The code objects that have local events.
+    pub fn codes_with_local_events(&self) -> Vec<CodeId> {
+        self.lock().local.keys().copied().collect()
+    }
+
+    /// Brings a scope's states up to date. Returns at once if they are.
+    pub fn enter(&self, scope: &Scope) {
+        if scope.version.load(Acquire) != self.version() {
+            self.enter_changed(scope);
+        }
+    }
+
+    #[cold]
+    fn enter_changed(&self, scope: &Scope) {
+        let configuration = self.lock();
+        let version = self.version.load(Relaxed);
+        let forget = scope.version.load(Relaxed) < configuration.restarted;
+        let mut tools = [ToolSet::EMPTY; Event::COUNT];
+        for tool in ToolId::all() {
+            for event in configuration.wanted_by(tool, Some(scope.code())).events() {
+                tools[event as usize] = tools[event as usize].with(tool);
+            }
+        }
+        for (event, state) in scope.places() {
+            state.refresh(tools[event as usize], forget);
+        }
+        scope.version.store(version, Release);
+    }
+
+    /// Tells the tools of one place of one event, highest id first. The scope must have been
+    /// entered. Answers `Disable` if no tool wants it there any more.
+    ///
+    /// # Errors
+    /// The first callback's error; tools with a lower id are then not told.
+    pub fn fire(&self, scope: &Scope, place: usize, firing: &Firing<'_, H>) -> Result<Reply, H::Error> {
+        let state = scope.state(place);
+        let Some(_quiet) = self.host.quiet() else {
+            return Ok(Reply::Continue);
+        };
+        for tool in state.active().highest_first() {
+            let callback = self.callbacks[tool.index()][firing.event as usize].load();
+            let Some(callback) = callback.as_ref() else { continue };
+            if callback.call(firing)? == Reply::Disable {
+                if !firing.event.can_be_disabled() {
+                    drop(self.register_callback(tool, firing.event, None));
+                    return Err(MonitorError::CannotDisable(firing.event).into());
+                }
+                let _configuration = self.lock();
+                state.disable(tool);
+            }
+        }
+        Ok(if state.active().is_empty() { Reply::Disable } else { Reply::Continue })
+    }
+}
+
+/// C_RETURN and C_RAISE come with CALL or not at all, and are not stored.
+fn without_ancillaries(events: EventSet) -> Result<EventSet, MonitorError> {
+    const ANCILLARY: EventSet = EventSet::C_RETURN.union(EventSet::C_RAISE);
+    const WHOLE: EventSet = EventSet::CALL.union(ANCILLARY);
+    if events.intersects(ANCILLARY) && !events.contains(WHOLE) {
+        return Err(MonitorError::AncillaryAlone);
+    }
+    Ok(events - ANCILLARY)
+}
