@@ -1,0 +1,153 @@
+"""The one door to everything that is run on this repository: `nox` for the tests, `nox -l` for the rest.
+
+Each session leaves what it ran in target/reports/SESSION/, with an empty file `done` if it came to
+its end: .ci/run sums these up.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "tools"))
+from interpreters import VERSIONS, Interpreter, find  # noqa: E402
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+TARGET = ROOT / "target"
+REPORTS = TARGET / "reports"
+
+nox.needs_version = ">=2026.10.20"
+nox.options.sessions = ["test"]
+nox.options.error_on_missing_interpreters = False
+
+INTERPRETERS = {version: interpreter for version in VERSIONS if (interpreter := find(version))}
+
+# nox looks for interpreters on PATH: lead it to those that it would not find there, or not first.
+# They go before the rest, so programs that are not in the environment of a session are resolved now.
+CARGO = shutil.which("cargo") or "cargo"
+os.environ["PATH"] = os.pathsep.join(
+    [*(str(found.executable.parent) for found in INTERPRETERS.values()), os.environ["PATH"]]
+)
+
+
+@contextmanager
+def report(session: nox.Session) -> Iterator[Path]:
+    """The folder for what a session leaves behind, marked as done if nothing was raised."""
+    folder = REPORTS / session.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder
+    (folder / "done").touch()
+
+
+def cargo(session: nox.Session, *arguments: str, env: Mapping[str, str]) -> None:
+    session.run(CARGO, *arguments, env=dict(env), external=True)
+
+
+def install_requirements(session: nox.Session, group: str) -> None:
+    session.install(*nox.project.dependency_groups(PYPROJECT, group))
+
+
+def chosen_interpreter(session: nox.Session) -> Interpreter:
+    """The interpreter of a session, with the session's environment made from it."""
+    interpreter = INTERPRETERS.get(str(session.python))
+    if interpreter is None:
+        session.skip(f"CPython {session.python} is here, but is no plain release with headers")
+    # nox prefers the interpreter that it runs on itself, whichever release that is.
+    base = session.run("python", "-c", "import sys; print(sys.version)", silent=True)
+    if str(base).strip() != interpreter.version:
+        location = session.virtualenv.location
+        session.run(str(interpreter.executable), "-m", "venv", "--clear", location, external=True)
+    return interpreter
+
+
+def test_embedded(session: nox.Session, interpreter: Interpreter, env: Mapping[str, str], log: Path) -> None:
+    """Runs `cargo test` with the interpreter embedded, and keeps what it prints."""
+    script = 'set -o pipefail; [ -z "$1" ] || . "$1"; shift; "$@" 2>&1 | tee "$LOG"'
+    command = (CARGO, "test", "--workspace", "--locked", "--no-fail-fast", "--profile=checked")
+    session.log(" ".join(command))
+    session.run(
+        *("bash", "-c", script, "bash"),
+        str(interpreter.embed_env or ""),
+        *command,
+        env=env | interpreter.embed_env_vars() | {"LOG": str(log)},
+        external=True,
+        log=False,
+    )
+
+
+@nox.session(python=VERSIONS)
+def test(session: nox.Session) -> None:
+    """Rust and Python tests on each CPython that is found. Arguments after -- go to pytest."""
+    interpreter = chosen_interpreter(session)
+    session.log(f"CPython {interpreter.version} from {interpreter.executable}")
+    # A target folder for each version: their builds differ in features and flags.
+    env = {"CARGO_TARGET_DIR": str(TARGET / f"python{session.python}")}
+    with report(session) as folder:
+        test_embedded(session, interpreter, env, folder / "cargo-test.log")
+        install_requirements(session, "test")
+        build = interpreter.build_env() | {"MATURIN_PEP517_ARGS": "--locked --profile checked"}
+        session.install(".", env=env | build)
+        session.run("pytest", f"--junitxml={folder / 'pytest.xml'}", *session.posargs)
+
+
+def lint_interpreters(session: nox.Session) -> dict[str, Interpreter]:
+    """The interpreters that between them compile all of the Rust code: 3.11, and one with a
+    native sys.monitoring."""
+    newer = [version for version in reversed(VERSIONS[1:]) if version in INTERPRETERS]
+    chosen = [version for version in (VERSIONS[0], *newer[:1]) if version in INTERPRETERS]
+    if len(chosen) < 2:
+        session.warn("3.11 and a newer CPython are needed to look at all of the Rust code")
+    if not chosen:
+        session.error("no CPython was found to build for")
+    return {version: INTERPRETERS[version] for version in chosen}
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting, lints, types, stubs and licences. Changes nothing."""
+    with report(session):
+        install_requirements(session, "lint")
+        session.run("ruff", "format", "--check")
+        session.run("ruff", "check")
+        session.run("mypy")
+        session.run("mypy", "tools/get-python")
+        cargo(session, "fmt", "--all", "--check", env={})
+        for version, interpreter in lint_interpreters(session).items():
+            env = interpreter.build_env() | {"CARGO_TARGET_DIR": str(TARGET / f"lint{version}")}
+            cargo(session, "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings", env=env)
+        check_licences(session)
+        # Built exactly as users do, since no other session does so.
+        session.install(".")
+        session.run("stubtest", "monitrace", "--allowlist", "tests/stubtest-allowlist.txt")
+
+
+def check_licences(session: nox.Session) -> None:
+    """cargo-deny over deny.toml, with the one on PATH or one that is built once."""
+    tools = TARGET / "tools"
+    deny = shutil.which("cargo-deny", path=os.pathsep.join([str(tools / "bin"), os.environ["PATH"]]))
+    if deny is None:
+        version = PYPROJECT["tool"]["monitrace"]["cargo-deny"]
+        env = {"CARGO_TARGET_DIR": str(tools / "build")}
+        cargo(session, "install", "--locked", "--root", str(tools), f"cargo-deny@{version}", env=env)
+        shutil.rmtree(tools / "build")
+        deny = str(tools / "bin" / "cargo-deny")
+    # Not its advisories: they are fetched, and change under unchanged code.
+    session.run(deny, "--workspace", "check", "bans", "licenses", "sources", external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The Rust documentation, in target/docVERSION/doc. Broken links are errors."""
+    with report(session):
+        for version, interpreter in lint_interpreters(session).items():
+            env = interpreter.build_env() | {
+                "CARGO_TARGET_DIR": str(TARGET / f"doc{version}"),
+                "RUSTDOCFLAGS": "-D warnings",
+            }
+            cargo(session, "doc", "--workspace", "--no-deps", "--locked", env=env)

@@ -1,0 +1,73 @@
+"""The promises that ARCHITECTURE.md makes about the crates, read from cargo and the sources."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Each crate of ours, and those of ours that it may use.
+MAY_USE: dict[str, set[str]] = {
+    "monitrace-core": set(),
+    "monitrace-tools": {"monitrace-core"},
+    "monitrace-cpython": {"monitrace-core"},
+    "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython"},
+}
+KNOW_PYTHON = {"monitrace-cpython", "monitrace-py"}
+
+# Crates and modules without `unsafe`. A module's whole folder is covered by the line in its mod.rs.
+SAFE = [
+    "crates/monitrace-core/src/lib.rs",
+    "crates/monitrace-tools/src/lib.rs",
+    "crates/monitrace-py/src/lib.rs",
+    "crates/monitrace-cpython/src/bytecode/mod.rs",
+]
+
+
+@pytest.fixture(scope="module")
+def packages() -> dict[str, dict[str, Any]]:
+    """The crates of the workspace by name, as `cargo metadata` describes them."""
+    metadata = subprocess.run(
+        ["cargo", "metadata", "--format-version=1", "--no-deps", "--locked"],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return {package["name"]: package for package in json.loads(metadata.stdout)["packages"]}
+
+
+def dependencies(package: dict[str, Any]) -> set[str]:
+    """What the crate uses when it is used, its tests left out."""
+    return {entry["name"] for entry in package["dependencies"] if entry["kind"] != "dev"}
+
+
+def test_every_crate_has_its_place(packages: dict[str, dict[str, Any]]) -> None:
+    assert packages.keys() == MAY_USE.keys()
+
+
+@pytest.mark.parametrize("crate", MAY_USE)
+def test_dependencies_point_one_way(crate: str, packages: dict[str, dict[str, Any]]) -> None:
+    assert dependencies(packages[crate]) & MAY_USE.keys() <= MAY_USE[crate]
+
+
+@pytest.mark.parametrize("crate", sorted(MAY_USE.keys() - KNOW_PYTHON))
+def test_engine_and_tools_know_no_python(crate: str, packages: dict[str, dict[str, Any]]) -> None:
+    # Tests and build scripts too: a host for tests is a toy of their own.
+    used = {entry["name"] for entry in packages[crate]["dependencies"]}
+    assert not {name for name in used if name.startswith("pyo3")}
+
+
+@pytest.mark.parametrize("file", SAFE)
+def test_safe_code_forbids_unsafe(file: str) -> None:
+    assert re.search(r"(?m)^#!\[forbid\(unsafe_code\)\]$", (ROOT / file).read_text())
+
+
+def test_architecture_names_every_crate() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    crates = sorted(path.parent.name for path in ROOT.glob("crates/*/Cargo.toml"))
+    assert [crate for crate in crates if f"crates/{crate}/" not in text] == []
