@@ -7,7 +7,7 @@ its end: .ci/run sums these up.
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,8 +45,8 @@ def report(session: nox.Session) -> Iterator[Path]:
     (folder / "done").touch()
 
 
-def cargo(session: nox.Session, *arguments: str, env: Mapping[str, str]) -> None:
-    session.run(CARGO, *arguments, env=dict(env), external=True)
+def cargo(session: nox.Session, *arguments: str, env: dict[str, str]) -> None:
+    session.run(CARGO, *arguments, env=env, external=True)
 
 
 def install_requirements(session: nox.Session, group: str) -> None:
@@ -66,7 +66,7 @@ def chosen_interpreter(session: nox.Session) -> Interpreter:
     return interpreter
 
 
-def test_embedded(session: nox.Session, interpreter: Interpreter, env: Mapping[str, str], log: Path) -> None:
+def test_embedded(session: nox.Session, interpreter: Interpreter, env: dict[str, str], log: Path) -> None:
     """Runs `cargo test` with the interpreter embedded, and keeps what it prints."""
     script = 'set -o pipefail; [ -z "$1" ] || . "$1"; shift; "$@" 2>&1 | tee "$LOG"'
     command = (CARGO, "test", "--workspace", "--locked", "--no-fail-fast", "--profile=checked")
@@ -108,6 +108,11 @@ def lint_interpreters(session: nox.Session) -> dict[str, Interpreter]:
     return {version: INTERPRETERS[version] for version in chosen}
 
 
+def check_env(version: str, interpreter: Interpreter) -> dict[str, str]:
+    """The environment for a build that is only looked at, in a target folder that these share."""
+    return interpreter.build_env() | {"CARGO_TARGET_DIR": str(TARGET / f"check{version}")}
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Formatting, lints, types, stubs and licences. Changes nothing."""
@@ -116,11 +121,13 @@ def lint(session: nox.Session) -> None:
         session.run("ruff", "format", "--check")
         session.run("ruff", "check")
         session.run("mypy")
-        session.run("mypy", "tools/get-python")
+        # Scripts one by one: each is a module called __main__.
+        for script in ("tools/get-python", ".ci/summary"):
+            session.run("mypy", script)
         cargo(session, "fmt", "--all", "--check", env={})
         for version, interpreter in lint_interpreters(session).items():
-            env = interpreter.build_env() | {"CARGO_TARGET_DIR": str(TARGET / f"lint{version}")}
-            cargo(session, "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings", env=env)
+            clippy = ("clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings")
+            cargo(session, *clippy, env=check_env(version, interpreter))
         check_licences(session)
         # Built exactly as users do, since no other session does so.
         session.install(".")
@@ -143,11 +150,8 @@ def check_licences(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The Rust documentation, in target/docVERSION/doc. Broken links are errors."""
+    """The Rust documentation, in target/checkVERSION/doc. Broken links are errors."""
     with report(session):
         for version, interpreter in lint_interpreters(session).items():
-            env = interpreter.build_env() | {
-                "CARGO_TARGET_DIR": str(TARGET / f"doc{version}"),
-                "RUSTDOCFLAGS": "-D warnings",
-            }
+            env = check_env(version, interpreter) | {"RUSTDOCFLAGS": "-D warnings"}
             cargo(session, "doc", "--workspace", "--no-deps", "--locked", env=env)

@@ -46,7 +46,7 @@ def make(prefix: Path, release: tuple[int, int, int], *, headers: bool = True, *
 
 def found(version: str, env: dict[str, str]) -> Path | None:
     interpreter = interpreters.find(version, env)
-    return interpreter and interpreter.executable
+    return interpreter.executable if interpreter else None
 
 
 def test_nothing_is_found_where_nothing_is(env: dict[str, str]) -> None:
@@ -111,7 +111,7 @@ def test_unusable_interpreters_are_passed_over(
     assert found("3.11", env) == older
 
 
-@pytest.mark.parametrize("script", ["exit 127", "echo pyenv: python3.11: command not found", "echo []"])
+@pytest.mark.parametrize("script", ["exit 127", "echo pyenv: python3.11: command not found"])
 def test_executables_that_do_not_answer_are_passed_over(
     script: str, env: dict[str, str], tmp_path: Path
 ) -> None:
