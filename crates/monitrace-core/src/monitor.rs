@@ -8,10 +8,15 @@ use crate::{
 };
 use arc_swap::ArcSwapOption;
 use rustc_hash::FxHashMap;
-use std::sync::atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type SharedCallback<H> = Arc<dyn Callback<H>>;
+/// A tool's callbacks, by event.
+type Callbacks<H> = [Option<Arc<SharedCallback<H>>>; Event::COUNT];
 
 #[derive(Default)]
 struct Configuration {
@@ -20,8 +25,9 @@ struct Configuration {
     local: FxHashMap<CodeId, [EventSet; ToolId::COUNT]>,
     /// For each tool the events that it has a callback for.
     listening: [EventSet; ToolId::COUNT],
-    /// The version of the last restart: what was disabled before it is enabled again.
-    restarted: u64,
+    /// For each tool the version of the last restart, or of its being cleared: what it disabled
+    /// before is enabled again.
+    restarted: [u64; ToolId::COUNT],
 }
 
 impl Configuration {
@@ -43,6 +49,18 @@ impl Configuration {
             Some(_) => Ok(()),
             None => Err(MonitorError::ToolNotInUse(tool)),
         }
+    }
+
+    /// Drops a tool's events and what it has disabled.
+    fn clear(&mut self, tool: ToolId, version: u64) {
+        let i = tool.index();
+        self.global[i] = EventSet::empty();
+        self.listening[i] = EventSet::empty();
+        self.restarted[i] = version;
+        self.local.retain(|_, sets| {
+            sets[i] = EventSet::empty();
+            sets.iter().any(|set| !set.is_empty())
+        });
     }
 }
 
@@ -79,21 +97,23 @@ impl<H: Host> Monitor<H> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies a change and tells the host of it, unless it changed nothing.
-    fn change<T>(&self, change: impl FnOnce(&mut Configuration, u64) -> Option<T>) -> Option<T> {
-        let changed = {
+    /// Makes one change, whole or not at all, and tells the host if there was one. `change` gets the
+    /// version that it brings, and says whether anything changed and what to give back. What it
+    /// drops from the configuration it must give back too: destructors run after the lock.
+    fn change<T>(&self, change: impl FnOnce(&mut Configuration, u64) -> (bool, T)) -> T {
+        let (changed, result) = {
             let mut configuration = self.lock();
             let next = self.version.load(Relaxed) + 1;
-            let changed = change(&mut configuration, next);
-            if changed.is_some() {
+            let (changed, result) = change(&mut configuration, next);
+            if changed {
                 self.version.store(next, Release);
             }
-            changed
+            (changed, result)
         };
-        if changed.is_some() {
+        if changed {
             self.host.refresh(self);
         }
-        changed
+        result
     }
 
     /// Claims a tool id.
@@ -109,26 +129,32 @@ impl<H: Host> Monitor<H> {
         Ok(())
     }
 
-    /// Drops a tool's events, local ones too, and its callbacks. Does nothing if the id is free.
+    /// Drops a tool's events, local ones too, its callbacks, and what it has disabled. Does nothing
+    /// if the id is free.
     pub fn clear_tool_id(&self, tool: ToolId) {
-        self.change(|configuration, _| {
-            configuration.in_use(tool).ok()?;
-            let i = tool.index();
-            configuration.global[i] = EventSet::empty();
-            configuration.listening[i] = EventSet::empty();
-            configuration.local.retain(|_, sets| {
-                sets[i] = EventSet::empty();
-                sets.iter().any(|set| !set.is_empty())
-            });
-            Some(())
-        })
-        .map(|()| self.callbacks[tool.index()].each_ref().map(|slot| slot.swap(None)));
+        self.change(|configuration, version| self.clear(configuration, tool, version));
     }
 
     /// Clears a tool and gives its id back. Does nothing if the id is free.
     pub fn free_tool_id(&self, tool: ToolId) {
-        self.clear_tool_id(tool);
-        self.lock().names[tool.index()] = None;
+        self.change(|configuration, version| {
+            let (changed, callbacks) = self.clear(configuration, tool, version);
+            (changed, (callbacks, configuration.names[tool.index()].take()))
+        });
+    }
+
+    /// Whether there was a tool to clear, and the callbacks that it had.
+    fn clear(
+        &self,
+        configuration: &mut Configuration,
+        tool: ToolId,
+        version: u64,
+    ) -> (bool, Option<Callbacks<H>>) {
+        if configuration.in_use(tool).is_err() {
+            return (false, None);
+        }
+        configuration.clear(tool, version);
+        (true, Some(self.callbacks[tool.index()].each_ref().map(|slot| slot.swap(None))))
     }
 
     /// The name under which the id was claimed.
@@ -139,14 +165,15 @@ impl<H: Host> Monitor<H> {
     /// Claims an id for a native tool and sets its events and callbacks.
     ///
     /// # Errors
-    /// [`MonitorError::ToolInUse`].
+    /// [`MonitorError::ToolInUse`], or [`MonitorError::AncillaryAlone`] if the tool has callbacks for
+    /// `C_RETURN` or `C_RAISE` but not for all three of the `CALL` events. The id is then free.
     pub fn attach(&self, id: ToolId, tool: Tool<H>) -> Result<(), MonitorError> {
         self.use_tool_id(id, tool.name())?;
         let events = tool.events();
         for (event, callback) in tool.callbacks {
             self.register_callback(id, event, Some(callback));
         }
-        self.set_events(id, events)
+        self.set_events(id, events).inspect_err(|_| self.free_tool_id(id))
     }
 
     /// Sets or removes a tool's callback and gives the one before back. The id need not be in use.
@@ -157,13 +184,12 @@ impl<H: Host> Monitor<H> {
         callback: Option<SharedCallback<H>>,
     ) -> Option<SharedCallback<H>> {
         let listens = callback.is_some();
-        let slot = &self.callbacks[tool.index()][event as usize];
-        let before = slot.swap(callback.map(Arc::new));
-        self.change(|configuration, _| {
+        let callback = callback.map(Arc::new);
+        let before = self.change(|configuration, _| {
             let listening = &mut configuration.listening[tool.index()];
             let was = *listening;
             listening.set(event.set(), listens);
-            (*listening != was).then_some(())
+            (*listening != was, self.callbacks[tool.index()][event as usize].swap(callback))
         });
         before.map(|shared| SharedCallback::clone(&shared))
     }
@@ -179,13 +205,13 @@ impl<H: Host> Monitor<H> {
     /// [`MonitorError::ToolNotInUse`], [`MonitorError::AncillaryAlone`].
     pub fn set_events(&self, tool: ToolId, events: EventSet) -> Result<(), MonitorError> {
         let events = without_ancillaries(events)?;
-        self.lock().in_use(tool)?;
-        self.change(|configuration, _| {
-            let global = &mut configuration.global[tool.index()];
-            let was = std::mem::replace(global, events);
-            (was != events).then_some(())
-        });
-        Ok(())
+        self.change(|configuration, _| match configuration.in_use(tool) {
+            Ok(()) => {
+                let was = std::mem::replace(&mut configuration.global[tool.index()], events);
+                (was != events, Ok(()))
+            }
+            refused => (false, refused),
+        })
     }
 
     /// The events that a tool wants in one code object, besides the global ones.
@@ -199,16 +225,17 @@ impl<H: Host> Monitor<H> {
     /// [`MonitorError::ToolNotInUse`], [`MonitorError::AncillaryAlone`].
     pub fn set_local_events(&self, tool: ToolId, code: CodeId, events: EventSet) -> Result<(), MonitorError> {
         let events = without_ancillaries(events)?;
-        self.lock().in_use(tool)?;
-        self.change(|configuration, _| {
-            let sets = configuration.local.entry(code).or_default();
-            let was = std::mem::replace(&mut sets[tool.index()], events);
-            if sets.iter().all(|set| set.is_empty()) {
-                configuration.local.remove(&code);
+        self.change(|configuration, _| match configuration.in_use(tool) {
+            Ok(()) => {
+                let sets = configuration.local.entry(code).or_default();
+                let was = std::mem::replace(&mut sets[tool.index()], events);
+                if sets.iter().all(|set| set.is_empty()) {
+                    configuration.local.remove(&code);
+                }
+                (was != events, Ok(()))
             }
-            (was != events).then_some(())
-        });
-        Ok(())
+            refused => (false, refused),
+        })
     }
 
     /// Forgets a code object that died, so that a new one under its key inherits nothing.
@@ -219,8 +246,8 @@ impl<H: Host> Monitor<H> {
     /// Enables everything again that was disabled, for all tools.
     pub fn restart_events(&self) {
         self.change(|configuration, version| {
-            configuration.restarted = version;
-            Some(())
+            configuration.restarted = [version; ToolId::COUNT];
+            (true, ())
         });
     }
 
@@ -233,7 +260,9 @@ impl<H: Host> Monitor<H> {
     /// The events that some tool listens to in this code object, globally or locally.
     pub fn wanted_in(&self, code: CodeId) -> EventSet {
         let configuration = self.lock();
-        ToolId::all().map(|tool| configuration.wanted_by(tool, Some(code))).fold(EventSet::empty(), EventSet::union)
+        ToolId::all()
+            .map(|tool| configuration.wanted_by(tool, Some(code)))
+            .fold(EventSet::empty(), EventSet::union)
     }
 
     /// The code objects that have local events.
@@ -252,7 +281,10 @@ impl<H: Host> Monitor<H> {
     fn enter_changed(&self, scope: &Scope) {
         let configuration = self.lock();
         let version = self.version.load(Relaxed);
-        let forget = scope.version.load(Relaxed) < configuration.restarted;
+        let entered = scope.version.load(Relaxed);
+        let forget = ToolId::all()
+            .filter(|tool| entered < configuration.restarted[tool.index()])
+            .fold(ToolSet::EMPTY, ToolSet::with);
         let mut tools = [ToolSet::EMPTY; Event::COUNT];
         for tool in ToolId::all() {
             for event in configuration.wanted_by(tool, Some(scope.code())).events() {
@@ -283,6 +315,8 @@ impl<H: Host> Monitor<H> {
                     drop(self.register_callback(tool, firing.event, None));
                     return Err(MonitorError::CannotDisable(firing.event).into());
                 }
+                // A restart within the callback came before its answer, and must not undo it.
+                self.enter(scope);
                 let _configuration = self.lock();
                 state.disable(tool);
             }
