@@ -1,0 +1,219 @@
+//! Rules of `sys.monitoring` that are worth reading one by one.
+
+use crate::program::{Answer, Outcome, PLACES, Script, Step, ToyError};
+use crate::toy::{Toy, ToyHost};
+use monitrace_core::{
+    Callback, CodeId, Event, EventKind, EventSet, Firing, Monitor, MonitorError, Reply, Tool, ToolId,
+};
+use std::sync::Arc;
+
+const CODE: CodeId = CodeId(0);
+const OTHER: CodeId = CodeId(1);
+const LOW: ToolId = ToolId::DEBUGGER;
+const HIGH: ToolId = ToolId::OPTIMIZER;
+
+fn place_of(event: Event) -> usize {
+    PLACES.iter().position(|at| *at == event).expect("the toy has a place for it")
+}
+
+/// A toy in which `tool` listens to `event` with this answer, and no events are set.
+fn listening(toy: &Toy, tool: ToolId, event: Event, answer: Answer) {
+    toy.monitor.use_tool_id(tool, "rules").expect("the id is free");
+    let script = Script { label: tool.index() as u8, step: None, answer };
+    assert_eq!(toy.take(&Step::Register(tool, event, Some(script))), Outcome::Before(None));
+}
+
+fn labels(toy: &Toy) -> Vec<u8> {
+    toy.told().iter().map(|told| told.label).collect()
+}
+
+#[test]
+fn highest_tool_id_is_told_first() {
+    let toy = Toy::new();
+    for tool in ToolId::all() {
+        listening(&toy, tool, Event::Line, Answer::Continue);
+        toy.monitor.set_events(tool, EventSet::LINE).expect("the tool is in use");
+    }
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Continue));
+    assert_eq!(labels(&toy), [5, 4, 3, 2, 1, 0]);
+}
+
+#[test]
+fn error_of_a_callback_stops_lower_tools() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::Line, Answer::Continue);
+    listening(&toy, HIGH, Event::Line, Answer::Raise);
+    for tool in [LOW, HIGH] {
+        toy.monitor.set_events(tool, EventSet::LINE).expect("the tool is in use");
+    }
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Err(ToyError::Raised(5)));
+    assert_eq!(labels(&toy), [5]);
+}
+
+#[test]
+fn disable_is_for_one_tool_at_one_place_until_the_restart() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::Line, Answer::Continue);
+    listening(&toy, HIGH, Event::Line, Answer::Disable);
+    for tool in [LOW, HIGH] {
+        toy.monitor.set_events(tool, EventSet::LINE).expect("the tool is in use");
+    }
+    let (first, second) = (place_of(Event::Line), place_of(Event::Line) + 1);
+    for place in [first, first, second] {
+        assert_eq!(toy.reach(CODE, place), Ok(Reply::Continue));
+    }
+    assert_eq!(toy.reach(OTHER, first), Ok(Reply::Continue));
+    assert_eq!(labels(&toy), [5, 0, 0, 5, 0, 5, 0]);
+    toy.monitor.restart_events();
+    assert_eq!(toy.reach(CODE, first), Ok(Reply::Continue));
+    assert_eq!(labels(&toy)[7..], [5, 0]);
+}
+
+#[test]
+fn last_tool_to_disable_a_place_disables_the_place() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::Line, Answer::Disable);
+    toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Disable));
+}
+
+/// The documents: `clear_tool_id` unregisters all events, so who claims the id next starts afresh.
+#[test]
+fn next_owner_of_an_id_inherits_nothing_disabled() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::Line, Answer::Disable);
+    toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Disable));
+    toy.monitor.free_tool_id(LOW);
+    listening(&toy, LOW, Event::Line, Answer::Continue);
+    toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Continue));
+    assert_eq!(labels(&toy), [0, 0]);
+}
+
+/// As CPython does it: the answer comes after what the callback did.
+#[test]
+fn restart_within_a_callback_comes_before_its_disable() {
+    let toy = Toy::new();
+    toy.monitor.use_tool_id(LOW, "rules").expect("the id is free");
+    let script = Script { label: 0, step: Some(Box::new(Step::RestartEvents)), answer: Answer::Disable };
+    toy.take(&Step::Register(LOW, Event::Line, Some(script)));
+    toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
+    for _ in 0..3 {
+        assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Disable));
+    }
+    assert_eq!(labels(&toy), [0]);
+}
+
+#[test]
+fn disabling_what_has_no_location_is_an_error_and_drops_the_callback() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::Raise, Answer::Disable);
+    toy.monitor.set_events(LOW, EventSet::RAISE).expect("the tool is in use");
+    let error = MonitorError::CannotDisable(Event::Raise);
+    assert_eq!(toy.reach(CODE, place_of(Event::Raise)), Err(ToyError::Engine(error)));
+    assert_eq!(toy.reach(CODE, place_of(Event::Raise)), Ok(Reply::Disable));
+    assert_eq!(labels(&toy), [0]);
+}
+
+#[test]
+fn nothing_is_told_within_a_callback() {
+    let toy = Toy::new();
+    toy.monitor.use_tool_id(LOW, "rules").expect("the id is free");
+    let again = Step::Reach(CODE, place_of(Event::Line));
+    let script = Script { label: 0, step: Some(Box::new(again)), answer: Answer::Continue };
+    toy.take(&Step::Register(LOW, Event::Line, Some(script)));
+    toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Continue));
+    assert_eq!(labels(&toy), [0]);
+}
+
+#[test]
+fn ends_of_calls_come_with_calls() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::CReturn, Answer::Continue);
+    for alone in [EventSet::C_RETURN, EventSet::C_RAISE, EventSet::CALL | EventSet::C_RETURN] {
+        assert_eq!(toy.monitor.set_events(LOW, alone), Err(MonitorError::AncillaryAlone));
+        assert_eq!(toy.monitor.set_local_events(LOW, CODE, alone), Err(MonitorError::AncillaryAlone));
+    }
+    let whole = EventSet::CALL | EventSet::C_RETURN | EventSet::C_RAISE;
+    toy.monitor.set_events(LOW, whole).expect("all three may be set");
+    assert_eq!(toy.monitor.events(LOW), EventSet::CALL);
+    // CALL itself has no callback.
+    assert_eq!(toy.reach(CODE, place_of(Event::Call)), Ok(Reply::Disable));
+    assert_eq!(toy.reach(CODE, place_of(Event::CReturn)), Ok(Reply::Continue));
+    assert_eq!(labels(&toy), [0]);
+}
+
+#[test]
+fn id_that_is_not_in_use_has_no_events_and_takes_callbacks() {
+    let toy = Toy::new();
+    let free = Err(MonitorError::ToolNotInUse(LOW));
+    assert_eq!(toy.monitor.set_events(LOW, EventSet::LINE), free);
+    assert_eq!(toy.monitor.set_local_events(LOW, CODE, EventSet::LINE), free);
+    assert_eq!(toy.monitor.events(LOW), EventSet::empty());
+    assert_eq!(toy.monitor.local_events(LOW, CODE), EventSet::empty());
+    assert_eq!(toy.monitor.tool(LOW), None);
+    let script = Script { label: 7, step: None, answer: Answer::Continue };
+    assert_eq!(toy.take(&Step::Register(LOW, Event::Line, Some(script))), Outcome::Before(None));
+    toy.monitor.clear_tool_id(LOW);
+    toy.monitor.free_tool_id(LOW);
+    assert_eq!(toy.take(&Step::Register(LOW, Event::Line, None)), Outcome::Before(Some(7)));
+}
+
+#[test]
+fn setting_what_is_set_changes_nothing() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::Line, Answer::Continue);
+    toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
+    let version = toy.monitor.version();
+    toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
+    toy.monitor.set_local_events(LOW, CODE, EventSet::empty()).expect("the tool is in use");
+    assert_eq!(toy.monitor.version(), version);
+    assert_eq!(toy.monitor.codes_with_local_events(), []);
+}
+
+fn silent() -> Arc<dyn Callback<ToyHost>> {
+    Arc::new(|_: &Firing<'_, ToyHost>| Ok(Reply::Continue))
+}
+
+#[test]
+fn attached_tool_gets_the_events_that_it_has_callbacks_for() {
+    let monitor = Monitor::new(ToyHost::default());
+    let tool = Tool::new("native").on(Event::Line, silent()).on(Event::PyStart, silent());
+    monitor.attach(HIGH, tool).expect("the id is free");
+    assert_eq!(monitor.tool(HIGH).as_deref(), Some("native"));
+    assert_eq!(monitor.events(HIGH), EventSet::LINE | EventSet::PY_START);
+    assert_eq!(monitor.wanted(), EventSet::LINE | EventSet::PY_START);
+    assert_eq!(monitor.attach(HIGH, Tool::new("late")), Err(MonitorError::ToolInUse(HIGH)));
+}
+
+#[test]
+fn tool_that_cannot_be_attached_leaves_its_id_free() {
+    let monitor = Monitor::new(ToyHost::default());
+    let tool = Tool::new("half").on(Event::CReturn, silent());
+    assert_eq!(monitor.attach(HIGH, tool), Err(MonitorError::AncillaryAlone));
+    assert_eq!(monitor.tool(HIGH), None);
+    assert_eq!(monitor.wanted(), EventSet::empty());
+}
+
+#[test]
+fn tool_ids_are_checked() {
+    for number in [i64::MIN, -1, 6, 256, i64::MAX] {
+        assert_eq!(ToolId::new(number), Err(MonitorError::InvalidTool(number)));
+    }
+    let all: Vec<_> = (0..6).map(|number| ToolId::new(number).expect("it is a tool id")).collect();
+    assert_eq!(all, ToolId::all().collect::<Vec<_>>());
+}
+
+#[test]
+fn events_have_the_names_by_which_they_are_found() {
+    for &event in Event::ALL {
+        assert_eq!(event.name().parse(), Ok(event.set()));
+        assert_eq!(event.can_be_disabled(), EventSet::LOCAL.contains(event.set()));
+        assert_eq!(event.can_be_disabled(), event.kind() == EventKind::Local);
+    }
+    assert_eq!("BRANCH".parse(), Ok(EventSet::BRANCH_LEFT | EventSet::BRANCH_RIGHT));
+    assert!("line".parse::<EventSet>().is_err());
+    assert_eq!(EventSet::all().events().collect::<Vec<_>>(), Event::ALL);
+}

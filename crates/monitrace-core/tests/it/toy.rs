@@ -1,0 +1,162 @@
+//! A virtual machine of one thread that does nothing but reach places.
+
+use crate::program::{Answer, CODES, Outcome, PLACES, Script, Step, Told, ToyError};
+use monitrace_core::{
+    ByteOffset, Callback, CodeId, CodeInfo, Event, Firing, Host, Location, Monitor, Payload, Reply, Scope,
+    ToolId,
+};
+use std::any::Any;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Weak};
+
+/// The host of a program with one thread.
+#[derive(Default)]
+pub(crate) struct ToyHost {
+    mute: Arc<AtomicBool>,
+}
+
+/// Speaks again when it is dropped.
+pub(crate) struct Quiet(Arc<AtomicBool>);
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
+    }
+}
+
+impl Host for ToyHost {
+    type Code = CodeId;
+    type Value = u32;
+    type Error = ToyError;
+    type Quiet = Quiet;
+
+    fn quiet(&self) -> Option<Quiet> {
+        (!self.mute.swap(true, Relaxed)).then(|| Quiet(Arc::clone(&self.mute)))
+    }
+
+    fn refresh(&self, monitor: &Monitor<Self>) {
+        // The promise that no lock is held: this would wait for ever.
+        monitor.wanted();
+    }
+
+    fn describe(&self, code: &CodeId) -> CodeInfo {
+        CodeInfo { qualified_name: format!("code{}", code.0), file: "toy".into(), first_line: 1 }
+    }
+
+    fn summarize(&self, value: &u32, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{value}")
+    }
+
+    fn thread(&self) -> u64 {
+        0
+    }
+}
+
+/// The engine with a program: the same steps as its naive twin.
+pub(crate) struct Toy {
+    pub(crate) monitor: Monitor<ToyHost>,
+    scopes: Mutex<[Arc<Scope>; CODES]>,
+    told: Mutex<Vec<Told>>,
+    /// Callbacks take steps too.
+    this: Weak<Toy>,
+}
+
+struct Scripted {
+    toy: Weak<Toy>,
+    tool: ToolId,
+    script: Script,
+}
+
+impl Callback<ToyHost> for Scripted {
+    fn call(&self, firing: &Firing<'_, ToyHost>) -> Result<Reply, ToyError> {
+        let toy = self.toy.upgrade().expect("the toy outlives its program");
+        toy.told.lock().expect("no callback panics").push(Told {
+            tool: self.tool,
+            label: self.script.label,
+            event: firing.event,
+            code: firing.code_id(),
+            place: firing.location.offset.0 as usize,
+        });
+        if let Some(step) = &self.script.step {
+            toy.take(step);
+        }
+        match self.script.answer {
+            Answer::Continue => Ok(Reply::Continue),
+            Answer::Disable => Ok(Reply::Disable),
+            Answer::Raise => Err(ToyError::Raised(self.script.label)),
+        }
+    }
+}
+
+fn fresh_scope(code: CodeId) -> Arc<Scope> {
+    Arc::new(Scope::new(code, PLACES))
+}
+
+impl Toy {
+    pub(crate) fn new() -> Arc<Toy> {
+        Arc::new_cyclic(|this| Toy {
+            monitor: Monitor::new(ToyHost::default()),
+            scopes: Mutex::new(std::array::from_fn(|code| fresh_scope(CodeId(code)))),
+            told: Mutex::default(),
+            this: Weak::clone(this),
+        })
+    }
+
+    pub(crate) fn told(&self) -> Vec<Told> {
+        self.told.lock().expect("no callback panics").clone()
+    }
+
+    pub(crate) fn take(&self, step: &Step) -> Outcome {
+        let monitor = &self.monitor;
+        Outcome::Done(match step {
+            Step::UseToolId(tool) => monitor.use_tool_id(*tool, "toy"),
+            Step::ClearToolId(tool) => {
+                monitor.clear_tool_id(*tool);
+                Ok(())
+            }
+            Step::FreeToolId(tool) => {
+                monitor.free_tool_id(*tool);
+                Ok(())
+            }
+            Step::SetEvents(tool, events) => monitor.set_events(*tool, *events),
+            Step::SetLocalEvents(tool, code, events) => monitor.set_local_events(*tool, *code, *events),
+            Step::RestartEvents => {
+                monitor.restart_events();
+                Ok(())
+            }
+            Step::Replace(code) => {
+                monitor.forget(*code);
+                self.scopes.lock().expect("nothing panics")[code.0] = fresh_scope(*code);
+                Ok(())
+            }
+            Step::Register(tool, event, script) => {
+                return Outcome::Before(self.register(*tool, *event, script.clone()));
+            }
+            Step::Reach(code, place) => return Outcome::Reached(self.reach(*code, *place)),
+        })
+    }
+
+    fn register(&self, tool: ToolId, event: Event, script: Option<Script>) -> Option<u8> {
+        let callback = script.map(|script| -> Arc<dyn Callback<ToyHost>> {
+            Arc::new(Scripted { toy: Weak::clone(&self.this), tool, script })
+        });
+        let before: Arc<dyn Any> = self.monitor.register_callback(tool, event, callback)?;
+        Some(before.downcast_ref::<Scripted>().expect("all callbacks are scripted").script.label)
+    }
+
+    pub(crate) fn reach(&self, code: CodeId, place: usize) -> Result<Reply, ToyError> {
+        let scope = Arc::clone(&self.scopes.lock().expect("nothing panics")[code.0]);
+        self.monitor.enter(&scope);
+        let location = Location { code, offset: ByteOffset(place as u32) };
+        let firing = Firing { event: PLACES[place], location, code: &code, payload: Payload::None };
+        self.monitor.fire(&scope, place, &firing)
+    }
+
+    /// Whether any tool would be told.
+    pub(crate) fn is_told(&self, code: CodeId, place: usize) -> bool {
+        let scope = Arc::clone(&self.scopes.lock().expect("nothing panics")[code.0]);
+        self.monitor.enter(&scope);
+        !scope.state(place).active().is_empty()
+    }
+}
