@@ -1,6 +1,6 @@
 //! What the engine asks of the virtual machine that embeds it.
 
-use crate::{Monitor, MonitorError};
+use crate::{ByteOffset, CodeId, Monitor, MonitorError};
 use std::fmt;
 
 /// Names of a code object, for people.
@@ -12,6 +12,15 @@ pub struct CodeInfo {
     pub file: String,
     /// Its first line, 1-based.
     pub first_line: u32,
+}
+
+/// Where a change of the configuration is felt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// In all code.
+    Everywhere,
+    /// In one code object.
+    In(CodeId),
 }
 
 /// A virtual machine: its types, how it mutes a thread, and what it does when tools change.
@@ -30,10 +39,13 @@ pub trait Host: Send + Sync + Sized + 'static {
 
     /// The configuration changed: probes that were removed may be wanted again, and new ones too.
     /// Called after every change of [`Monitor::version`], with no lock held.
-    fn refresh(&self, monitor: &Monitor<Self>);
+    fn refresh(&self, monitor: &Monitor<Self>, change: Change);
 
     /// The names of a code object.
     fn describe(&self, code: &Self::Code) -> CodeInfo;
+
+    /// The 1-based line of an instruction, if it has one.
+    fn line(&self, code: &Self::Code, offset: ByteOffset) -> Option<u32>;
 
     /// Writes a short form of a value. Must not run code of the program, nor raise.
     ///

@@ -22,7 +22,7 @@ mod tool;
 pub use callback::{Callback, Firing, Payload, Reply};
 pub use error::MonitorError;
 pub use event::{Event, EventKind, EventSet, UnknownEvent};
-pub use host::{CodeInfo, Host};
+pub use host::{Change, CodeInfo, Host};
 pub use location::{ByteOffset, CodeId, Location, UnitIndex};
 pub use monitor::Monitor;
 pub use scope::{EventState, Scope};

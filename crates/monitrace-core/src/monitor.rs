@@ -4,7 +4,7 @@
 //! destructor or method of the host runs while the lock is held.
 
 use crate::{
-    Callback, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Tool, ToolId, ToolSet,
+    Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Tool, ToolId, ToolSet,
 };
 use arc_swap::ArcSwapOption;
 use rustc_hash::FxHashMap;
@@ -100,7 +100,7 @@ impl<H: Host> Monitor<H> {
     /// Makes one change, whole or not at all, and tells the host if there was one. `change` gets the
     /// version that it brings, and says whether anything changed and what to give back. What it
     /// drops from the configuration it must give back too: destructors run after the lock.
-    fn change<T>(&self, change: impl FnOnce(&mut Configuration, u64) -> (bool, T)) -> T {
+    fn change<T>(&self, which: Change, change: impl FnOnce(&mut Configuration, u64) -> (bool, T)) -> T {
         let (changed, result) = {
             let mut configuration = self.lock();
             let next = self.version.load(Relaxed) + 1;
@@ -111,7 +111,7 @@ impl<H: Host> Monitor<H> {
             (changed, result)
         };
         if changed {
-            self.host.refresh(self);
+            self.host.refresh(self, which);
         }
         result
     }
@@ -132,12 +132,12 @@ impl<H: Host> Monitor<H> {
     /// Drops a tool's events, local ones too, its callbacks, and what it has disabled. Does nothing
     /// if the id is free.
     pub fn clear_tool_id(&self, tool: ToolId) {
-        self.change(|configuration, version| self.clear(configuration, tool, version));
+        self.change(Change::Everywhere, |configuration, version| self.clear(configuration, tool, version));
     }
 
     /// Clears a tool and gives its id back. Does nothing if the id is free.
     pub fn free_tool_id(&self, tool: ToolId) {
-        self.change(|configuration, version| {
+        self.change(Change::Everywhere, |configuration, version| {
             let (changed, callbacks) = self.clear(configuration, tool, version);
             (changed, (callbacks, configuration.names[tool.index()].take()))
         });
@@ -185,7 +185,7 @@ impl<H: Host> Monitor<H> {
     ) -> Option<SharedCallback<H>> {
         let listens = callback.is_some();
         let callback = callback.map(Arc::new);
-        let before = self.change(|configuration, _| {
+        let before = self.change(Change::Everywhere, |configuration, _| {
             let listening = &mut configuration.listening[tool.index()];
             let was = *listening;
             listening.set(event.set(), listens);
@@ -205,7 +205,7 @@ impl<H: Host> Monitor<H> {
     /// [`MonitorError::ToolNotInUse`], [`MonitorError::AncillaryAlone`].
     pub fn set_events(&self, tool: ToolId, events: EventSet) -> Result<(), MonitorError> {
         let events = without_ancillaries(events)?;
-        self.change(|configuration, _| match configuration.in_use(tool) {
+        self.change(Change::Everywhere, |configuration, _| match configuration.in_use(tool) {
             Ok(()) => {
                 let was = std::mem::replace(&mut configuration.global[tool.index()], events);
                 (was != events, Ok(()))
@@ -225,7 +225,7 @@ impl<H: Host> Monitor<H> {
     /// [`MonitorError::ToolNotInUse`], [`MonitorError::AncillaryAlone`].
     pub fn set_local_events(&self, tool: ToolId, code: CodeId, events: EventSet) -> Result<(), MonitorError> {
         let events = without_ancillaries(events)?;
-        self.change(|configuration, _| match configuration.in_use(tool) {
+        self.change(Change::In(code), |configuration, _| match configuration.in_use(tool) {
             Ok(()) => {
                 let sets = configuration.local.entry(code).or_default();
                 let was = std::mem::replace(&mut sets[tool.index()], events);
@@ -245,7 +245,7 @@ impl<H: Host> Monitor<H> {
 
     /// Enables everything again that was disabled, for all tools.
     pub fn restart_events(&self) {
-        self.change(|configuration, version| {
+        self.change(Change::Everywhere, |configuration, version| {
             configuration.restarted = [version; ToolId::COUNT];
             (true, ())
         });
@@ -265,9 +265,14 @@ impl<H: Host> Monitor<H> {
             .fold(EventSet::empty(), EventSet::union)
     }
 
-    /// The code objects that have local events.
-    pub fn codes_with_local_events(&self) -> Vec<CodeId> {
-        self.lock().local.keys().copied().collect()
+    /// The events that some tool listens to anywhere: everywhere or in one code object.
+    pub fn wanted_anywhere(&self) -> EventSet {
+        let configuration = self.lock();
+        let codes = std::iter::once(None).chain(configuration.local.keys().copied().map(Some));
+        codes
+            .flat_map(|code| ToolId::all().map(move |tool| (tool, code)))
+            .map(|(tool, code)| configuration.wanted_by(tool, code))
+            .fold(EventSet::empty(), EventSet::union)
     }
 
     /// Brings a scope's states up to date. Returns at once if they are.

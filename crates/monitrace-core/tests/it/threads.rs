@@ -62,7 +62,7 @@ fn freed_tool_has_no_events() {
         });
         assert_eq!(monitor.tool(TOOL), None);
         assert_eq!(monitor.events(TOOL), EventSet::empty());
-        assert_eq!(monitor.codes_with_local_events(), []);
+        assert!(monitor.wanted_anywhere().is_empty());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::program::{Answer, CODES, Outcome, PLACES, Script, Step, Told, ToyError};
 use monitrace_core::{
-    ByteOffset, Callback, CodeId, CodeInfo, Event, Firing, Host, Location, Monitor, Payload, Reply, Scope,
+    ByteOffset, Callback, Change, CodeId, CodeInfo, Event, Firing, Host, Location, Monitor, Payload, Reply, Scope,
     ToolId,
 };
 use std::any::Any;
@@ -35,13 +35,17 @@ impl Host for ToyHost {
         (!self.mute.swap(true, Relaxed)).then(|| Quiet(Arc::clone(&self.mute)))
     }
 
-    fn refresh(&self, monitor: &Monitor<Self>) {
+    fn refresh(&self, monitor: &Monitor<Self>, _change: Change) {
         // The promise that no lock is held: this would wait for ever.
         monitor.wanted();
     }
 
     fn describe(&self, code: &CodeId) -> CodeInfo {
         CodeInfo { qualified_name: format!("code{}", code.0), file: "toy".into(), first_line: 1 }
+    }
+
+    fn line(&self, _code: &CodeId, offset: ByteOffset) -> Option<u32> {
+        Some(offset.0)
     }
 
     fn summarize(&self, value: &u32, out: &mut dyn fmt::Write) -> fmt::Result {

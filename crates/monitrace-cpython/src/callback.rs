@@ -1,0 +1,92 @@
+//! Callbacks that are Python objects: builds the arguments of each event and reads the answer.
+
+use crate::host::{CPython, Raised};
+use monitrace_core::{Callback, Event, Firing, Payload, Reply};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use std::any::Any;
+use std::ptr;
+use std::sync::Arc;
+
+/// `DISABLE` and `MISSING`.
+pub struct Constants {
+    /// What a callback answers to be told no more at that location.
+    pub disable: Py<PyAny>,
+    /// Stands for the first argument of a call without arguments.
+    pub missing: Py<PyAny>,
+}
+
+/// The two constants, made once.
+///
+/// # Errors
+/// If there is no memory for them.
+pub fn constants(py: Python<'_>) -> PyResult<&'static Constants> {
+    static CONSTANTS: PyOnceLock<Constants> = PyOnceLock::new();
+    CONSTANTS.get_or_try_init(py, || {
+        let object = py.import("builtins")?.getattr("object")?;
+        Ok(Constants { disable: object.call0()?.unbind(), missing: object.call0()?.unbind() })
+    })
+}
+
+/// A callable that was registered from Python.
+pub struct PythonCallback(Py<PyAny>);
+
+impl PythonCallback {
+    /// The callable as a callback of the engine.
+    pub fn shared(function: &Bound<'_, PyAny>) -> Arc<dyn Callback<CPython>> {
+        Arc::new(PythonCallback(function.clone().unbind()))
+    }
+
+    /// The callable behind a callback; `None` for native ones.
+    pub fn function(py: Python<'_>, callback: &dyn Callback<CPython>) -> Option<Py<PyAny>> {
+        (callback as &dyn Any).downcast_ref::<PythonCallback>().map(|callback| callback.0.clone_ref(py))
+    }
+}
+
+impl Callback<CPython> for PythonCallback {
+    fn call(&self, firing: &Firing<'_, CPython>) -> Result<Reply, Raised> {
+        // SAFETY: events of this host fire in threads that hold the GIL.
+        let py = unsafe { Python::assume_attached() };
+        let constants = constants(py)?;
+        let offset;
+        let mut count = 2;
+        // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
+        let mut args =
+            [ptr::null_mut(), firing.code.code.as_ptr(), firing.code.position.as_ptr(), ptr::null_mut(), ptr::null_mut()];
+        let mut push = |value: *mut ffi::PyObject| {
+            args[count + 1] = value;
+            count += 1;
+        };
+        match firing.payload {
+            Payload::None | Payload::Line(_) => {}
+            Payload::Value(value) | Payload::Exception(value) => push(value.as_ptr()),
+            Payload::Call { callable, arg0 } => {
+                push(callable.as_ptr());
+                push(arg0.unwrap_or(&constants.missing).as_ptr());
+            }
+            Payload::Destination(destination) => {
+                offset = destination.0.into_pyobject(py).map_err(PyErr::from)?;
+                push(offset.as_ptr());
+            }
+        }
+        debug_assert!(firing.event != Event::Line || count == 2);
+        // SAFETY: `args` holds `count` live objects behind a spare slot; the callback is held while it
+        // is called, by the reference that the engine's table lends.
+        let answer = unsafe {
+            ffi::PyObject_Vectorcall(
+                self.0.as_ptr(),
+                args.as_ptr().add(1),
+                count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+                ptr::null_mut(),
+            )
+        };
+        if answer.is_null() {
+            return Err(Raised(PyErr::fetch(py)));
+        }
+        let disables = answer == constants.disable.as_ptr();
+        // SAFETY: a new reference.
+        unsafe { ffi::Py_DECREF(answer) };
+        Ok(if disables { Reply::Disable } else { Reply::Continue })
+    }
+}

@@ -1,0 +1,43 @@
+//! CPython 3.11's own structs and functions that pyo3-ffi does not declare, one file per header.
+//!
+//! Declarations and nothing else. `tests/layout.rs` compares every field in [`LAYOUT`] with what
+//! the C compiler says of the headers of the interpreter that is built for.
+
+#![allow(missing_docs, reason = "the headers document these")]
+
+pub mod ceval;
+pub mod code;
+pub mod frame;
+pub mod genobject;
+pub mod pystate;
+pub mod traceback;
+
+/// One field as declared here: C struct, C field, offset and size in bytes.
+pub type Field = (&'static str, &'static str, usize, usize);
+
+/// The size in bytes of the field that `get` projects to.
+pub(crate) const fn size_of_field<S, F>(_get: fn(*const S) -> *const F) -> usize {
+    size_of::<F>()
+}
+
+/// Lists fields of a struct for [`LAYOUT`]: `$rust` is the type here, `$c` the C type.
+macro_rules! fields {
+    ($rust:ty as $c:literal: $($field:ident),* $(,)?) => {
+        &[$(($c, stringify!($field), core::mem::offset_of!($rust, $field), {
+            // SAFETY: the projection computes an address and never runs; its type alone is used.
+            $crate::ffi::size_of_field(|s: *const $rust| unsafe { &raw const (*s).$field })
+        })),*]
+    };
+}
+pub(crate) use fields;
+
+/// Every field that this crate reads or writes through a declaration of its own.
+pub const LAYOUT: &[&[Field]] = &[
+    code::FIELDS,
+    frame::INTERPRETER_FRAME_FIELDS,
+    frame::FRAME_OBJECT_FIELDS,
+    genobject::FIELDS,
+    pystate::THREAD_FIELDS,
+    pystate::CFRAME_FIELDS,
+    traceback::FIELDS,
+];

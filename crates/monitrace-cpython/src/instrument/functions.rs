@@ -1,0 +1,101 @@
+//! Functions that exist already: gives each the copy that its calls are to run, or its own code
+//! back. One walk over the heap when events are switched on; none for code that is already in place.
+
+use super::records::{CodePtr, Instrumented};
+use super::{code_to_run, frames, registry};
+use crate::ffi::pystate::_PyThreadState_UncheckedGet;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+/// Settled code objects whose functions wait for a walk before one is made.
+const SWEEP_AT_LEAST: usize = 256;
+
+/// Looks at every function and every waiting generator.
+///
+/// Objects that were moved out of the garbage collector's sight (`gc.freeze`) are not found.
+pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
+    let objects = py.import("gc")?.call_method0("get_objects")?.cast_into::<PyList>()?;
+    registry().lock().unswept = 0;
+    for object in &objects {
+        let pointer = object.as_ptr();
+        // SAFETY: a live object; reading its type's address is always allowed.
+        let kind = unsafe { ffi::Py_TYPE(pointer) };
+        if kind == &raw mut ffi::PyFunction_Type {
+            adopt(py, pointer.cast())?;
+        } else if frames::is_generator_type(kind) {
+            frames::adopt_generator(py, pointer.cast())?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives one function the code that its calls are to run.
+pub(super) fn adopt(py: Python<'_>, function: *mut ffi::PyFunctionObject) -> PyResult<()> {
+    // SAFETY: a live function holds a live code object, which the record's reference outlives.
+    let code: CodePtr = unsafe { (*function).func_code.cast() };
+    let original = Instrumented::of(code).map_or(code, |copy| copy.original().code());
+    let wanted = code_to_run(py, original)?;
+    swap(function, wanted.as_ref().map_or(original, |copy| copy.as_ptr().cast()));
+    Ok(())
+}
+
+/// Exchanges a function's code for another with the same variables.
+fn swap(function: *mut ffi::PyFunctionObject, code: CodePtr) {
+    // SAFETY: both code objects are alive and made from one another, so closure and arguments fit.
+    // Version 0 makes specialised calls look again. A generator takes its size from the function and
+    // its frame from the code that the call began with: while such a call is between the two, the
+    // function keeps its code.
+    unsafe {
+        let before: CodePtr = (*function).func_code.cast();
+        if before == code {
+            return;
+        }
+        let shrinks = (*code).co_stacksize < (*before).co_stacksize;
+        if shrinks && frames::is_entering(before) {
+            return;
+        }
+        ffi::Py_INCREF(code.cast());
+        (*function).func_code = code.cast();
+        (*function).func_version = 0;
+        ffi::Py_DECREF(before.cast());
+    }
+}
+
+/// Puts the original back where a copy has no hook left that is on: in the function that runs now, in
+/// the constants of the code around it and, from time to time, in all functions.
+pub(super) fn settle(py: Python<'_>, copy: &Instrumented) {
+    if !copy.is_current() || !copy.is_quiet() {
+        return;
+    }
+    let original = copy.original();
+    original.set_settled(true);
+    // SAFETY: the current thread's frame, if it has one, holds its function.
+    unsafe {
+        let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+        if !frame.is_null() && (*(*frame).f_func).func_code == copy.code().cast() {
+            // The frame holds the copy, so it is still there after the exchange.
+            if (*frame).f_code == copy.code() {
+                swap((*frame).f_func, original.code());
+            }
+        }
+    }
+    let sweep = {
+        let mut registry = registry().lock();
+        registry.settled.insert(original.scope().code());
+        registry.unswept += 1;
+        registry.unswept >= SWEEP_AT_LEAST.max(registry.copies.len() / 2)
+    };
+    if let Some(parent) = original.parent() {
+        parent.replace_nested(|nested| match nested.current() {
+            Some(copy) if !nested.is_settled() => copy.code(),
+            _ => nested.code(),
+        });
+        if parent.is_current() && !parent.original().is_settled() {
+            settle(py, parent);
+        }
+    }
+    if sweep && let Err(error) = adopt_all(py) {
+        error.write_unraisable(py, None);
+    }
+}

@@ -1,0 +1,341 @@
+//! Shows the program its own code objects and positions, never those of a copy.
+//!
+//! Every way by which Python code reaches a running code object or a position in it is patched, and
+//! all of them together: with only some, tracebacks and debuggers see a code object of one and
+//! an offset of the other. C code that reads the structs sees the copy, whose names and lines agree.
+
+use super::entry;
+use super::records::{CodePtr, Instrumented};
+use crate::ffi::frame::PyFrameObject;
+use crate::ffi::genobject::PyGenObject;
+use crate::ffi::traceback::PyTracebackObject;
+use pyo3::exceptions::PySystemError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+/// One attribute of one type that is read through a function of ours.
+struct Attribute {
+    kind: fn() -> *mut ffi::PyTypeObject,
+    name: &'static CStr,
+    get: ffi::getter,
+    /// Also replaced; the original setter runs first.
+    set: Option<ffi::setter>,
+}
+
+fn function_type() -> *mut ffi::PyTypeObject {
+    &raw mut ffi::PyFunction_Type
+}
+fn frame_type() -> *mut ffi::PyTypeObject {
+    &raw mut ffi::PyFrame_Type
+}
+fn traceback_type() -> *mut ffi::PyTypeObject {
+    &raw mut ffi::PyTraceBack_Type
+}
+fn generator_type() -> *mut ffi::PyTypeObject {
+    &raw mut ffi::PyGen_Type
+}
+fn coroutine_type() -> *mut ffi::PyTypeObject {
+    &raw mut ffi::PyCoro_Type
+}
+fn async_generator_type() -> *mut ffi::PyTypeObject {
+    &raw mut ffi::PyAsyncGen_Type
+}
+
+const FUNCTION_CODE: usize = 0;
+const FRAME_CODE: usize = 1;
+const FRAME_LASTI: usize = 2;
+const FRAME_LINENO: usize = 3;
+
+static ATTRIBUTES: [Attribute; 9] = [
+    Attribute {
+        kind: function_type,
+        name: c"__code__",
+        get: function_code,
+        set: Some(set_function_code),
+    },
+    Attribute { kind: frame_type, name: c"f_code", get: frame_code, set: None },
+    Attribute { kind: frame_type, name: c"f_lasti", get: frame_lasti, set: None },
+    Attribute { kind: frame_type, name: c"f_lineno", get: frame_lineno, set: None },
+    Attribute { kind: traceback_type, name: c"tb_lasti", get: traceback_lasti, set: None },
+    Attribute { kind: traceback_type, name: c"tb_lineno", get: traceback_lineno, set: None },
+    Attribute { kind: generator_type, name: c"gi_code", get: generator_code, set: None },
+    Attribute { kind: coroutine_type, name: c"cr_code", get: generator_code, set: None },
+    Attribute { kind: async_generator_type, name: c"ag_code", get: generator_code, set: None },
+];
+
+/// What an attribute was before.
+#[derive(Clone, Copy)]
+enum Before {
+    /// A getset descriptor whose functions were exchanged.
+    Functions { descriptor: *mut ffi::PyGetSetDescrObject, definition: *mut ffi::PyGetSetDef },
+    /// A member descriptor that was replaced in the type's dictionary; owned.
+    Descriptor(*mut ffi::PyObject),
+}
+
+#[derive(Clone, Copy)]
+struct Patch {
+    before: Before,
+    /// Ours; never freed, for a descriptor that somebody holds may still point at it.
+    definition: *mut ffi::PyGetSetDef,
+}
+
+// SAFETY: the pointers are to objects that live as long as the interpreter, and are used with the GIL.
+unsafe impl Send for Patch {}
+
+static PATCHES: Mutex<[Option<Patch>; ATTRIBUTES.len()]> = Mutex::new([None; ATTRIBUTES.len()]);
+
+/// Puts our getters in place, once.
+pub(super) fn patch(py: Python<'_>) -> PyResult<()> {
+    let mut patches = PATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    for (attribute, patch) in ATTRIBUTES.iter().zip(patches.iter_mut()) {
+        if patch.is_none() {
+            *patch = Some(patch_one(py, attribute)?);
+        }
+    }
+    Ok(())
+}
+
+fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Patch> {
+    let kind = (attribute.kind)();
+    // SAFETY: static types with dictionaries of descriptors; what is found is checked before it is cast.
+    // A definition is leaked on purpose, see `Patch`.
+    unsafe {
+        let dict = (*kind).tp_dict;
+        let found = ffi::PyDict_GetItemString(dict, attribute.name.as_ptr());
+        let missing = || {
+            PySystemError::new_err(format!("monitrace: {:?} is not the attribute that 3.11 has", attribute.name))
+        };
+        if found.is_null() {
+            return Err(missing());
+        }
+        if ffi::Py_TYPE(found) == &raw mut ffi::PyGetSetDescr_Type {
+            let descriptor = found.cast::<ffi::PyGetSetDescrObject>();
+            let before = (*descriptor).d_getset;
+            let definition = Box::into_raw(Box::new(ffi::PyGetSetDef {
+                get: Some(attribute.get),
+                set: attribute.set.or((*before).set),
+                ..*before
+            }));
+            (*descriptor).d_getset = definition;
+            Ok(Patch { before: Before::Functions { descriptor, definition: before }, definition })
+        } else if ffi::Py_TYPE(found) == &raw mut ffi::PyMemberDescr_Type {
+            let definition = Box::into_raw(Box::new(ffi::PyGetSetDef {
+                name: attribute.name.as_ptr(),
+                get: Some(attribute.get),
+                set: None,
+                doc: ptr::null(),
+                closure: ptr::null_mut(),
+            }));
+            ffi::Py_INCREF(found);
+            let descriptor = Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewGetSet(kind, definition))?;
+            replace_in_type(py, kind, attribute.name, descriptor.as_ptr())?;
+            Ok(Patch { before: Before::Descriptor(found), definition })
+        } else {
+            Err(missing())
+        }
+    }
+}
+
+/// Puts the interpreter's own getters back.
+pub(super) fn unpatch(py: Python<'_>) -> PyResult<()> {
+    let mut patches = PATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    for (attribute, patch) in ATTRIBUTES.iter().zip(patches.iter_mut()) {
+        let Some(done) = patch.take() else { continue };
+        // SAFETY: what patch_one found there.
+        unsafe {
+            match done.before {
+                Before::Functions { descriptor, definition } => (*descriptor).d_getset = definition,
+                Before::Descriptor(descriptor) => {
+                    let descriptor = Bound::from_owned_ptr(py, descriptor);
+                    replace_in_type(py, (attribute.kind)(), attribute.name, descriptor.as_ptr())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// # Safety
+/// `kind` is a static type of the interpreter.
+unsafe fn replace_in_type(
+    py: Python<'_>,
+    kind: *mut ffi::PyTypeObject,
+    name: &CStr,
+    descriptor: *mut ffi::PyObject,
+) -> PyResult<()> {
+    // SAFETY: see above; the method cache is told.
+    unsafe {
+        if ffi::PyDict_SetItemString((*kind).tp_dict, name.as_ptr(), descriptor) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        ffi::PyType_Modified(kind);
+    }
+    Ok(())
+}
+
+/// The interpreter's own definition of an attribute that has getset functions.
+fn own(index: usize) -> Option<*mut ffi::PyGetSetDef> {
+    match PATCHES.lock().unwrap_or_else(PoisonError::into_inner)[index]?.before {
+        Before::Functions { definition, .. } => Some(definition),
+        Before::Descriptor(_) => None,
+    }
+}
+
+/// Calls the interpreter's own getter.
+///
+/// # Safety
+/// As for any getter: the GIL is held, `object` is of the type, `closure` the definition's own.
+unsafe fn own_get(index: usize, object: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: see above.
+    unsafe {
+        match own(index).and_then(|definition| (*definition).get) {
+            Some(get) => get(object, closure),
+            None => {
+                ffi::PyErr_SetString(ffi::PyExc_SystemError, c"monitrace: patched twice".as_ptr());
+                ptr::null_mut()
+            }
+        }
+    }
+}
+
+/// The original instead of a copy; owned in, owned out; NULL stays NULL.
+///
+/// # Safety
+/// NULL or an owned reference.
+unsafe fn shown(code: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: see above; a copy holds its original.
+    unsafe {
+        if code.is_null() || !super::records::is_code(code) {
+            return code;
+        }
+        let Some(copy) = Instrumented::of(code.cast()) else { return code };
+        let original = copy.original().code().cast();
+        ffi::Py_INCREF(original);
+        ffi::Py_DECREF(code);
+        original
+    }
+}
+
+unsafe extern "C" fn function_code(object: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: a getter of functions.
+    unsafe { shown(own_get(FUNCTION_CODE, object, closure)) }
+}
+
+unsafe extern "C" fn set_function_code(
+    object: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    closure: *mut c_void,
+) -> c_int {
+    // SAFETY: a setter of functions, called with the GIL held.
+    unsafe {
+        let Some(set) = own(FUNCTION_CODE).and_then(|definition| (*definition).set) else { return -1 };
+        let result = set(object, value, closure);
+        if result == 0 && entry::is_watching() {
+            entry::adopt_new(Python::assume_attached(), object);
+        }
+        result
+    }
+}
+
+unsafe extern "C" fn frame_code(object: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: a getter of frames.
+    unsafe { shown(own_get(FRAME_CODE, object, closure)) }
+}
+
+/// The copy that a frame runs, if it runs one.
+///
+/// # Safety
+/// A live frame object.
+unsafe fn frame_copy<'a>(frame: *mut PyFrameObject) -> Option<&'a Instrumented> {
+    // SAFETY: a frame object's frame and its code live as long as it does; cleared frames have none.
+    unsafe {
+        let frame = (*frame).f_frame;
+        if frame.is_null() || (*frame).f_code.is_null() {
+            return None;
+        }
+        Instrumented::of((*frame).f_code)
+    }
+}
+
+unsafe extern "C" fn frame_lasti(object: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: a getter of frames, whose own value is an int that fits.
+    unsafe {
+        let own = own_get(FRAME_LASTI, object, closure);
+        match frame_copy(object.cast()) {
+            Some(copy) if !own.is_null() => {
+                let lasti = ffi::PyLong_AsLong(own) as i32;
+                ffi::Py_DECREF(own);
+                ffi::PyLong_FromLong(copy.original_offset(lasti).into())
+            }
+            _ => own,
+        }
+    }
+}
+
+/// The line of a byte offset, for code whose copy has none there: a hook behind RESUME.
+///
+/// # Safety
+/// The record's code object is alive.
+unsafe fn original_line(copy: &Instrumented, offset: i32) -> c_int {
+    // SAFETY: see above; the original is held by the copy.
+    unsafe { ffi::PyCode_Addr2Line(copy.original().code().cast(), copy.original_offset(offset)) }
+}
+
+unsafe extern "C" fn frame_lineno(object: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: a getter of frames.
+    unsafe {
+        let own = own_get(FRAME_LINENO, object, closure);
+        if own != ffi::Py_None() {
+            return own;
+        }
+        let Some(copy) = frame_copy(object.cast()) else { return own };
+        let frame = (*object.cast::<PyFrameObject>()).f_frame;
+        let first = copy.code().cast::<u8>().add(crate::ffi::code::CODE_OFFSET);
+        let offset = (*frame).prev_instr.cast::<u8>().offset_from(first) as i32;
+        match original_line(copy, offset) {
+            line if line < 0 => own,
+            line => {
+                ffi::Py_DECREF(own);
+                ffi::PyLong_FromLong(line.into())
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn traceback_lasti(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: a getter of tracebacks, which hold their frame.
+    unsafe {
+        let traceback = object.cast::<PyTracebackObject>();
+        let lasti = (*traceback).tb_lasti;
+        let shown = frame_copy((*traceback).tb_frame).map_or(lasti, |copy| copy.original_offset(lasti));
+        ffi::PyLong_FromLong(shown.into())
+    }
+}
+
+unsafe extern "C" fn traceback_lineno(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: a getter of tracebacks, which hold their frame.
+    unsafe {
+        let traceback = object.cast::<PyTracebackObject>();
+        let line = match frame_copy((*traceback).tb_frame) {
+            Some(copy) if (*traceback).tb_lineno < 0 => original_line(copy, (*traceback).tb_lasti),
+            _ => (*traceback).tb_lineno,
+        };
+        ffi::PyLong_FromLong(line.into())
+    }
+}
+
+unsafe extern "C" fn generator_code(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: a getter of generators and their kin, which begin alike and hold their code.
+    unsafe {
+        let code: CodePtr = (*object.cast::<PyGenObject>()).gi_code;
+        if code.is_null() {
+            { let none = ffi::Py_None(); ffi::Py_INCREF(none); none }
+        } else {
+            ffi::Py_INCREF(code.cast());
+            shown(code.cast())
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! CPython 3.11: makes ordinary code fire events by running rewritten copies of it.
+//!
+//! ```text
+//! namespace   sys.monitoring's functions, over the engine
+//! entry       code that starts after events were set: exec, new functions
+//! functions   functions that exist already: one walk over the heap
+//! frames      frames that run already: moved to a copy where they stand
+//! records     what is kept with a code object and with its copy
+//! hook        the constant that fires an event
+//! identity    shows the program its own code objects, never a copy
+//! quiet       mutes a thread while a callback runs
+//! ```
+//!
+//! The GIL guards everything here. What a change of the configuration asks for is done in
+//! [`refresh`]; no evaluation hook or tracer stays in the steady state.
+
+mod entry;
+mod frames;
+mod functions;
+mod hook;
+mod identity;
+mod namespace;
+mod quiet;
+mod records;
+
+pub use quiet::{Quiet, quiet};
+
+use crate::host::CPython;
+use monitrace_core::{Change, CodeId, EventSet, Monitor};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use records::{CodePtr, Instrumented, Original};
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The events that are generated so far. Others can be set and never happen.
+pub const GENERATED: EventSet = EventSet::LINE.union(EventSet::PY_START).union(EventSet::PY_RETURN);
+
+/// The interpreter's tools, events and callbacks.
+pub fn monitor() -> &'static Monitor<CPython> {
+    static MONITOR: OnceLock<Monitor<CPython>> = OnceLock::new();
+    MONITOR.get_or_init(|| Monitor::new(CPython))
+}
+
+/// What is known of all copies together.
+#[derive(Default)]
+struct Registry {
+    /// Addresses of the records of living copies.
+    copies: HashSet<usize>,
+    /// The code objects whose hooks are all off, so that their functions run the original.
+    settled: HashSet<CodeId>,
+    /// How many of those still have functions that run a copy, at most.
+    unswept: usize,
+    /// The events that copies are made for: grows with every event that is set, anywhere, so that
+    /// setting it for one more code object needs no new copy; empty once nothing is wanted.
+    interest: EventSet,
+    /// Whether every function has been looked at since events were last set for all code.
+    covers_all: bool,
+}
+
+struct Guarded(Mutex<Registry>);
+
+fn registry() -> &'static Guarded {
+    static REGISTRY: OnceLock<Guarded> = OnceLock::new();
+    REGISTRY.get_or_init(|| Guarded(Mutex::default()))
+}
+
+impl Guarded {
+    /// Never held across a call that could run Python code.
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, copy: *const Instrumented) {
+        self.lock().copies.insert(copy as usize);
+    }
+
+    fn remove(&self, copy: *const Instrumented) {
+        self.lock().copies.remove(&(copy as usize));
+    }
+
+    fn interest(&self) -> EventSet {
+        self.lock().interest
+    }
+
+    /// The living copies, held.
+    fn copies(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        let registry = self.lock();
+        // SAFETY: records leave the registry before they go, and hold the address of the code object
+        // that owns them.
+        let hold = |&copy: &usize| unsafe {
+            Py::from_borrowed_ptr(py, (*(copy as *const Instrumented)).code().cast())
+        };
+        registry.copies.iter().map(hold).collect()
+    }
+}
+
+/// Brings all code in line with a changed configuration.
+pub fn refresh(monitor: &Monitor<CPython>, change: Change) {
+    Python::attach(|py| {
+        if let Err(error) = try_refresh(py, monitor, change) {
+            error.write_unraisable(py, None);
+        }
+    });
+}
+
+fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> PyResult<()> {
+    let wanted = monitor.wanted_anywhere() & GENERATED;
+    let interest = registry().interest();
+    if wanted.is_empty() && interest.is_empty() {
+        return Ok(());
+    }
+    activate(py)?;
+    let everywhere = !(monitor.wanted() & GENERATED).is_empty();
+    let mut look_at_all = !interest.contains(wanted);
+    {
+        let mut registry = registry().lock();
+        registry.interest = if wanted.is_empty() { EventSet::empty() } else { interest | wanted };
+        look_at_all |= wanted.is_empty() || (everywhere && !registry.covers_all);
+        registry.covers_all = everywhere;
+    }
+    entry::watch(!wanted.is_empty());
+    match change {
+        Change::Everywhere => {
+            for copy in registry().copies(py) {
+                if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
+                    record.update(py);
+                }
+            }
+            let settled: Vec<CodeId> = registry().lock().settled.iter().copied().collect();
+            for code in settled {
+                look_at_all |= revive(code);
+            }
+        }
+        Change::In(code) => {
+            let known = Original::known(code.0 as CodePtr);
+            match known.as_ref().and_then(|original| original.current()) {
+                Some(copy) => {
+                    // SAFETY: the record's code object is alive; the update must not outlive it.
+                    let _held: Py<PyAny> = unsafe { Py::from_borrowed_ptr(py, copy.code().cast()) };
+                    copy.update(py);
+                }
+                None => look_at_all = true,
+            }
+            look_at_all |= revive(code);
+        }
+    }
+    if look_at_all {
+        functions::adopt_all(py)?;
+        frames::adopt_all(py)?;
+    }
+    Ok(())
+}
+
+/// Whether a code object whose hooks were all off is wanted again.
+fn revive(code: CodeId) -> bool {
+    let Some(original) = Original::known(code.0 as CodePtr).filter(|original| original.is_settled()) else {
+        return false;
+    };
+    let interest = registry().interest();
+    monitor().enter(original.scope());
+    let wanted = original
+        .scope()
+        .places()
+        .any(|(event, state)| interest.contains(event.set()) && !state.active().is_empty());
+    if wanted {
+        original.set_settled(false);
+        registry().lock().settled.remove(&code);
+    }
+    wanted
+}
+
+/// What new calls of a code object of the program are to run: a copy, or `None` for itself.
+fn code_to_run(py: Python<'_>, code: CodePtr) -> PyResult<Option<Py<PyAny>>> {
+    let interest = registry().interest();
+    if interest.is_empty() || !wants_events(code) {
+        return Ok(None);
+    }
+    let Some(original) = Original::of(py, code)? else { return Ok(None) };
+    if original.is_settled() {
+        return Ok(None);
+    }
+    if let Some(copy) = original.current().filter(|copy| copy.events().contains(interest)) {
+        // SAFETY: a record's code object is alive.
+        return Ok(Some(unsafe { Py::from_borrowed_ptr(py, copy.code().cast()) }));
+    }
+    let copy = Instrumented::make(py, &original, interest, records::Variant::default(), &code_to_run)?;
+    Ok(copy.filter(|_| !original.is_settled()))
+}
+
+/// Whether some tool wants events in this code object or in one that is nested in it.
+fn wants_events(code: CodePtr) -> bool {
+    if registry().lock().covers_all {
+        return true;
+    }
+    if !(monitor().wanted_in(CodeId(code as usize)) & GENERATED).is_empty() {
+        return true;
+    }
+    // SAFETY: a live code object's constants are a tuple of live objects.
+    unsafe {
+        let consts = (*code).co_consts;
+        (0..ffi::PyTuple_GET_SIZE(consts)).any(|i| {
+            let value = ffi::PyTuple_GET_ITEM(consts, i);
+            records::is_code(value) && wants_events(value.cast())
+        })
+    }
+}
+
+/// Prepares the interpreter, at the first event that is wanted.
+fn activate(py: Python<'_>) -> PyResult<()> {
+    identity::patch(py)?;
+    entry::patch(py)
+}
+
+/// The module over the tools of this process, whether or not it is `sys.monitoring`.
+pub fn namespace(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    namespace::module(py)
+}
+
+/// Makes the module `sys.monitoring`.
+pub fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    let module = namespace::module(py)?;
+    py.import("sys")?.setattr("monitoring", &module)?;
+    Ok(module)
+}

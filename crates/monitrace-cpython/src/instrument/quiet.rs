@@ -1,0 +1,64 @@
+//! Muting a thread while one of its callbacks runs, the way CPython does: `tstate->tracing`.
+//!
+//! Inlined by hand instead of `PyThreadState_EnterTracing`: this runs for every active event.
+
+use crate::ffi::pystate::{_PyThreadState_UncheckedGet, CFrame, ThreadState};
+
+use std::cell::Cell;
+use std::ptr;
+
+thread_local! {
+    static MUTED_LOOP: Cell<*mut CFrame> = const { Cell::new(ptr::null_mut()) };
+}
+
+/// The evaluation loop of this thread whose event is being told; NULL if none is.
+pub(super) fn muted_loop() -> *mut CFrame {
+    MUTED_LOOP.get()
+}
+
+/// The current thread, muted until this is dropped.
+pub struct Quiet {
+    thread: *mut ThreadState,
+    cframe: *mut CFrame,
+    use_tracing: u8,
+}
+
+/// Mutes the current thread; `None` if it is mute already.
+pub fn quiet() -> Option<Quiet> {
+    // SAFETY: events fire in threads that hold the GIL, so there is a current thread state, whose
+    // cframe is never NULL (it starts as &root_cframe).
+    unsafe {
+        let thread = _PyThreadState_UncheckedGet();
+        if (*thread).tracing != 0 {
+            return None;
+        }
+        (*thread).tracing = 1;
+        let cframe = (*thread).cframe;
+        let use_tracing = (*cframe).use_tracing;
+        (*cframe).use_tracing = 0;
+        MUTED_LOOP.set(cframe);
+        Some(Quiet { thread, cframe, use_tracing })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // SAFETY: the guard lives within one call from the evaluation loop whose cframe this is, on
+        // the thread that made it.
+        unsafe {
+            (*self.thread).tracing -= 1;
+            MUTED_LOOP.set(ptr::null_mut());
+            // A callback may have set or removed a tracer, or asked for this frame to be moved.
+            let traced = match (*self.thread).c_tracefunc {
+                Some(function) if super::frames::is_mover(function) => {
+                    let armed = super::frames::is_armed((*self.cframe).current_frame);
+                    if armed { 255 } else { self.use_tracing }
+                }
+                Some(_) => 255,
+                None if (*self.thread).c_profilefunc.is_some() => 255,
+                None => 0,
+            };
+            (*self.cframe).use_tracing = traced;
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! What is kept with code objects: [`Original`] with one that the program knows, [`Instrumented`]
+//! with a rewritten copy of it.
+//!
+//! Both hang on their code object's `co_extra` and go when it goes. Who holds whom: a copy owns its
+//! hooks (constants) and its original; an original only borrows its current copy, and hooks only
+//! borrow their record. Code objects are not tracked by the garbage collector, so there must never
+//! be a cycle of owned references among them.
+
+use super::hook::{Hook, HookParts};
+use crate::bytecode::{Analysis, CodeBytes, Landing, Plan, Rewritten};
+use crate::ffi::code::{
+    _PyCode_GetExtra, _PyCode_SetExtra, CODE_OFFSET, CodeUnit, PyCode_GetCellvars, PyCode_GetCode,
+    PyCode_GetFreevars, PyCode_GetVarnames, PyCode_NewWithPosOnlyArgs, PyCodeObject,
+};
+use monitrace_core::{CodeId, Event, EventSet, Scope, UnitIndex};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+/// A borrowed pointer to a code object: one of the program's, or a copy.
+pub(super) type CodePtr = *mut PyCodeObject;
+
+struct ExtraIndexes {
+    original: ffi::Py_ssize_t,
+    instrumented: ffi::Py_ssize_t,
+}
+
+fn extra_indexes() -> &'static ExtraIndexes {
+    static INDEXES: OnceLock<ExtraIndexes> = OnceLock::new();
+    INDEXES.get_or_init(|| {
+        // SAFETY: called with the GIL held; the functions free what the slots hold.
+        let (original, instrumented) = unsafe {
+            (
+                ffi::PyUnstable_Eval_RequestCodeExtraIndex(free_original),
+                ffi::PyUnstable_Eval_RequestCodeExtraIndex(free_instrumented),
+            )
+        };
+        assert!(original >= 0 && instrumented >= 0, "all slots for extra data of code objects are taken");
+        ExtraIndexes { original, instrumented }
+    })
+}
+
+fn extra(code: CodePtr, index: ffi::Py_ssize_t) -> *mut c_void {
+    let mut extra = ptr::null_mut();
+    // SAFETY: `code` is a live code object and the GIL is held; an unset slot reads as NULL.
+    unsafe { _PyCode_GetExtra(code.cast(), index, &mut extra) };
+    extra
+}
+
+fn set_extra(py: Python<'_>, code: CodePtr, index: ffi::Py_ssize_t, extra: *mut c_void) -> PyResult<()> {
+    // SAFETY: as above; the slot's free function knows what it is given.
+    match unsafe { _PyCode_SetExtra(code.cast(), index, extra) } {
+        0 => Ok(()),
+        _ => Err(PyErr::fetch(py)),
+    }
+}
+
+/// Whether the object is exactly a code object.
+pub(super) fn is_code(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: a live object; reading a type's address is always allowed.
+    unsafe { ffi::Py_TYPE(object) == &raw mut ffi::PyCode_Type }
+}
+
+/// What is known of a code object of the program.
+pub(super) struct Original {
+    code: CodePtr,
+    scope: Scope,
+    /// The copy that new calls run; NULL if there is none. Cleared when that copy goes.
+    current: Cell<*const Instrumented>,
+    /// Every hook is off and its functions have been given the original back.
+    settled: Cell<bool>,
+    /// The code object whose constant it is, if that was instrumented. Not owned: a parent goes first
+    /// or clears it.
+    parent: Cell<*const Instrumented>,
+}
+
+impl Original {
+    /// The record of a code object of the program, made at the first call. `None` if its bytecode
+    /// was refused: it then runs unmonitored.
+    pub(super) fn of(py: Python<'_>, code: CodePtr) -> PyResult<Option<Rc<Original>>> {
+        if let Some(known) = Original::known(code) {
+            return Ok(Some(known));
+        }
+        let Some(analysis) = analyse(py, code)? else { return Ok(None) };
+        let events = analysis.places().iter().map(|place| place.event);
+        let record = Rc::new(Original {
+            code,
+            scope: Scope::new(CodeId(code as usize), events),
+            current: Cell::new(ptr::null()),
+            settled: Cell::new(false),
+            parent: Cell::new(ptr::null()),
+        });
+        set_extra(py, code, extra_indexes().original, Rc::into_raw(Rc::clone(&record)).cast_mut().cast())?;
+        Ok(Some(record))
+    }
+
+    /// The record, if there is one already.
+    pub(super) fn known(code: CodePtr) -> Option<Rc<Original>> {
+        let record = extra(code, extra_indexes().original).cast_const().cast::<Original>();
+        if record.is_null() {
+            return None;
+        }
+        // SAFETY: the slot holds one count of an Rc made by into_raw; the GIL keeps it from going
+        // while another count is taken.
+        unsafe {
+            Rc::increment_strong_count(record);
+            Some(Rc::from_raw(record))
+        }
+    }
+
+    pub(super) fn code(&self) -> CodePtr {
+        self.code
+    }
+
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The copy that new calls run.
+    pub(super) fn current(&self) -> Option<&Instrumented> {
+        // SAFETY: cleared when the copy goes (free_instrumented), with the GIL held.
+        unsafe { self.current.get().as_ref() }
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.get()
+    }
+
+    pub(super) fn set_settled(&self, settled: bool) {
+        self.settled.set(settled);
+    }
+
+    /// The instrumented code object whose constant this is.
+    pub(super) fn parent(&self) -> Option<&Instrumented> {
+        // SAFETY: cleared when the parent goes (free_instrumented), with the GIL held.
+        unsafe { self.parent.get().as_ref() }
+    }
+}
+
+/// The rewritten copy of a code object.
+pub(super) struct Instrumented {
+    code: CodePtr,
+    original: Rc<Original>,
+    /// Keeps the original alive: callbacks are given it, and running frames may still use its constants.
+    _original_object: Py<PyAny>,
+    rewritten: Rewritten,
+    /// Borrowed from the constants.
+    hooks: Vec<*const Hook>,
+    /// How many hooks are not switched off.
+    on: Cell<usize>,
+    events: EventSet,
+    /// The constants that are code objects, and the records of their originals.
+    nested: Vec<(usize, Rc<Original>)>,
+}
+
+/// How a copy is to differ from the one that new calls run.
+#[derive(Default)]
+pub(super) struct Variant {
+    /// A running frame has no more stack than this.
+    pub(super) stack_limit: Option<u32>,
+    /// Where a running frame enters it.
+    pub(super) landing: Option<Landing>,
+    /// Its frame is the last that its evaluation loop leaves: each return wakes the mover.
+    pub(super) wakes_mover: bool,
+}
+
+impl Variant {
+    fn is_current(&self) -> bool {
+        self.stack_limit.is_none() && self.landing.is_none()
+    }
+}
+
+impl Instrumented {
+    /// The record of a copy; `None` for every other code object.
+    pub(super) fn of<'a>(code: CodePtr) -> Option<&'a Instrumented> {
+        // SAFETY: the slot holds a Box that goes with the code object. Callers hold the code object
+        // for as long as they use the record.
+        unsafe { extra(code, extra_indexes().instrumented).cast_const().cast::<Instrumented>().as_ref() }
+    }
+
+    /// Makes a copy with hooks for `events`, with the nested code objects that `nested` replaces.
+    /// The copy becomes the current one unless it is a variant for one frame.
+    pub(super) fn make(
+        py: Python<'_>,
+        original: &Rc<Original>,
+        events: EventSet,
+        variant: Variant,
+        nested: &dyn Fn(Python<'_>, CodePtr) -> PyResult<Option<Py<PyAny>>>,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        let code = original.code;
+        let Some(analysis) = analyse(py, code)? else { return Ok(None) };
+        let places = analysis.places();
+        let is_current = variant.is_current();
+        let wakes = |event| variant.wakes_mover && event == Event::PyReturn;
+        let plan = Plan {
+            wanted: &|place| events.contains(places[place].event.set()) || wakes(places[place].event),
+            stack_limit: variant.stack_limit,
+            landing: variant.landing,
+        };
+        let Ok(mut rewritten) = analysis.assemble(&plan) else { return Ok(None) };
+
+        // SAFETY: `code` is a live code object whose co_consts is a tuple; both stay as they are while
+        // this function holds the original.
+        let original_object = unsafe { Py::<PyAny>::from_borrowed_ptr(py, code.cast()) };
+        // SAFETY: as above.
+        let consts = unsafe { Bound::from_borrowed_ptr(py, (*code).co_consts).cast_into_unchecked::<PyTuple>() };
+        let mut values: Vec<Py<PyAny>> = Vec::with_capacity(consts.len() + rewritten.hooks.len());
+        let mut nested_records = Vec::new();
+        for (index, value) in consts.iter().enumerate() {
+            if is_code(value.as_ptr()) {
+                let nested_code: CodePtr = value.as_ptr().cast();
+                let replacement = nested(py, nested_code)?;
+                if let Some(record) = Original::known(nested_code) {
+                    nested_records.push((index, record));
+                }
+                values.push(replacement.unwrap_or_else(|| value.unbind()));
+            } else {
+                values.push(value.unbind());
+            }
+        }
+        let mut hooks = Vec::with_capacity(rewritten.hooks.len());
+        for hook in &rewritten.hooks {
+            let place = &places[hook.place];
+            let object = Hook::new(
+                py,
+                &HookParts {
+                    code: code.cast(),
+                    event: place.event,
+                    place: hook.place as u32,
+                    unit: hook.unit.0,
+                    skip: hook.skip,
+                    depth: place.depth,
+                    offset: place.offset,
+                    line: place.line.unwrap_or(0),
+                    wakes_mover: wakes(place.event),
+                },
+            )?;
+            hooks.push(object.as_ptr().cast_const().cast::<Hook>());
+            values.push(object);
+        }
+        let copy = new_code(py, code, &rewritten, PyTuple::new(py, values)?)?;
+        rewritten.code = Vec::new();
+        let record = Box::new(Instrumented {
+            code: copy.as_ptr().cast(),
+            original: Rc::clone(original),
+            _original_object: original_object,
+            rewritten,
+            on: Cell::new(hooks.len()),
+            hooks,
+            events,
+            nested: nested_records,
+        });
+        let record: *const Instrumented = Box::into_raw(record);
+        set_extra(py, copy.as_ptr().cast(), extra_indexes().instrumented, record.cast_mut().cast())?;
+        // SAFETY: the code object owns the record now and `copy` holds the code object.
+        let record = unsafe { &*record };
+        for hook in record.hooks() {
+            hook.set_record(record);
+        }
+        if is_current {
+            original.current.set(record);
+        }
+        for (_, nested) in &record.nested {
+            nested.parent.set(record);
+        }
+        super::registry().add(record);
+        record.update(py);
+        Ok(Some(copy))
+    }
+
+    pub(super) fn code(&self) -> CodePtr {
+        self.code
+    }
+
+    pub(super) fn original(&self) -> &Rc<Original> {
+        &self.original
+    }
+
+    pub(super) fn scope(&self) -> &Scope {
+        &self.original.scope
+    }
+
+    /// The events that it has hooks for.
+    pub(super) fn events(&self) -> EventSet {
+        self.events
+    }
+
+    /// The maps between the copy's units and the original's.
+    pub(super) fn rewritten(&self) -> &Rewritten {
+        &self.rewritten
+    }
+
+    /// Whether it is what new calls of its original run.
+    pub(super) fn is_current(&self) -> bool {
+        ptr::eq(self.original.current.get(), self)
+    }
+
+    /// Whether every hook is off, here and in the code that is nested in it.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.on.get() == 0
+            && self.nested.iter().all(|(_, nested)| nested.current().is_none_or(Instrumented::is_quiet))
+    }
+
+    fn hooks(&self) -> impl Iterator<Item = &Hook> {
+        // SAFETY: the code object's constants own the hooks, and the code object owns this record.
+        self.hooks.iter().map(|hook| unsafe { &**hook })
+    }
+
+    /// Switches each hook on or off as the configuration asks.
+    pub(super) fn update(&self, py: Python<'_>) {
+        super::monitor().enter(self.scope());
+        let mut on = 0;
+        for hook in self.hooks() {
+            if self.scope().state(hook.place()).active().is_empty() && !hook.wakes_mover() {
+                hook.switch_off(self);
+            } else {
+                hook.switch_on(self);
+                on += 1;
+            }
+        }
+        self.on.set(on);
+        if on == 0 {
+            super::functions::settle(py, self);
+        }
+    }
+
+    /// Switches one hook off, which no tool wants any more.
+    pub(super) fn switch_off(&self, py: Python<'_>, hook: &Hook) {
+        if hook.is_on() && !hook.wakes_mover() {
+            hook.switch_off(self);
+            self.on.set(self.on.get() - 1);
+            if self.on.get() == 0 {
+                super::functions::settle(py, self);
+            }
+        }
+    }
+
+    /// Writes one code unit and gives back the one before.
+    pub(super) fn replace_unit(&self, unit: u32, value: CodeUnit) -> CodeUnit {
+        // SAFETY: the unit is one of this code object's (from the rewriter), and nothing else writes
+        // to it: hooks are preceded by no instruction that specialisation merges with them, and
+        // neither of their own two is ever specialised.
+        unsafe {
+            let place = self.code.cast::<u8>().add(CODE_OFFSET).cast::<CodeUnit>().add(unit as usize);
+            place.replace(value)
+        }
+    }
+
+    /// Puts the code objects that are nested in this one in place: `choose` gives, for each, what new
+    /// functions are made from.
+    pub(super) fn replace_nested(&self, choose: impl Fn(&Original) -> CodePtr) {
+        for (index, nested) in &self.nested {
+            let wanted = choose(nested).cast::<ffi::PyObject>();
+            // SAFETY: the constants are this copy's own tuple, the index is one of a code object in
+            // it, and the GIL is held. The old value is released after the slot has the new one.
+            unsafe {
+                let consts = (*self.code).co_consts;
+                let before = ffi::PyTuple_GET_ITEM(consts, *index as ffi::Py_ssize_t);
+                if before != wanted {
+                    ffi::Py_INCREF(wanted);
+                    ffi::PyTuple_SET_ITEM(consts, *index as ffi::Py_ssize_t, wanted);
+                    ffi::Py_DECREF(before);
+                }
+            }
+        }
+    }
+
+    /// The byte offset in the original that a byte offset in the copy stands for. Negative ones (a
+    /// frame that has not begun) stay as they are.
+    pub(super) fn original_offset(&self, offset: i32) -> i32 {
+        match u32::try_from(offset) {
+            Ok(offset) => (self.rewritten.original_unit(UnitIndex(offset / 2)).0 * 2) as i32,
+            Err(_) => offset,
+        }
+    }
+}
+
+unsafe extern "C" fn free_original(extra: *mut c_void) {
+    if extra.is_null() {
+        return;
+    }
+    // SAFETY: the slot's own count, given up here; the interpreter calls this once, with the GIL held.
+    let record = unsafe { Rc::from_raw(extra.cast_const().cast::<Original>()) };
+    super::monitor().forget(record.scope.code());
+}
+
+unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
+    if extra.is_null() {
+        return;
+    }
+    // SAFETY: the Box that make() put there; the interpreter calls this once, with the GIL held,
+    // before it releases the code object's constants.
+    let record = unsafe { Box::from_raw(extra.cast::<Instrumented>()) };
+    super::registry().remove(&record);
+    for hook in record.hooks() {
+        hook.set_record(ptr::null());
+    }
+    for (_, nested) in &record.nested {
+        if ptr::eq(nested.parent.get(), &*record) {
+            nested.parent.set(ptr::null());
+        }
+    }
+    if record.is_current() {
+        record.original.current.set(ptr::null());
+    }
+}
+
+/// Decodes a code object's bytes. `None` if the rewriter refuses them.
+fn analyse(py: Python<'_>, code: CodePtr) -> PyResult<Option<Analysis>> {
+    // SAFETY: a live code object, and the GIL is held. PyCode_GetCode keeps its result in _co_code;
+    // if nobody had asked for it before, that is released again, for it would double every code
+    // object's size. The fields read are bytes and tuples by the type's own rules.
+    unsafe {
+        let was_cached = !(*code)._co_code.is_null();
+        let bytes = PyCode_GetCode(code);
+        if bytes.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        let bytes = Bound::from_owned_ptr(py, bytes).cast_into_unchecked::<PyBytes>();
+        if !was_cached {
+            let cached = std::mem::replace(&mut (*code)._co_code, ptr::null_mut());
+            ffi::Py_XDECREF(cached);
+        }
+        let exception_table =
+            Bound::from_borrowed_ptr(py, (*code).co_exceptiontable).cast_into_unchecked::<PyBytes>();
+        let line_table = Bound::from_borrowed_ptr(py, (*code).co_linetable).cast_into_unchecked::<PyBytes>();
+        let generator = ffi::CO_GENERATOR | ffi::CO_COROUTINE | ffi::CO_ASYNC_GENERATOR;
+        Ok(Analysis::new(&CodeBytes {
+            code: bytes.as_bytes(),
+            exception_table: exception_table.as_bytes(),
+            line_table: line_table.as_bytes(),
+            first_line: (*code).co_firstlineno,
+            stack_size: (*code).co_stacksize as u32,
+            const_count: ffi::PyTuple_GET_SIZE((*code).co_consts) as u32,
+            name_count: ffi::PyTuple_GET_SIZE((*code).co_names) as u32,
+            is_generator: (*code).co_flags & generator != 0,
+        })
+        .ok())
+    }
+}
+
+/// A code object like `code` with other bytes and constants.
+fn new_code(
+    py: Python<'_>,
+    code: CodePtr,
+    rewritten: &Rewritten,
+    consts: Bound<'_, PyTuple>,
+) -> PyResult<Py<PyAny>> {
+    let bytes = PyBytes::new(py, &rewritten.code);
+    let line_table = PyBytes::new(py, &rewritten.line_table);
+    let exception_table = PyBytes::new(py, &rewritten.exception_table);
+    // SAFETY: a live code object gives its own parts back, in the order and of the types that the
+    // constructor asks for; the bytes were assembled from it. Every new reference is owned by a
+    // Bound.
+    unsafe {
+        let varnames = Bound::from_owned_ptr_or_err(py, PyCode_GetVarnames(code))?;
+        let freevars = Bound::from_owned_ptr_or_err(py, PyCode_GetFreevars(code))?;
+        let cellvars = Bound::from_owned_ptr_or_err(py, PyCode_GetCellvars(code))?;
+        let copy = PyCode_NewWithPosOnlyArgs(
+            (*code).co_argcount,
+            (*code).co_posonlyargcount,
+            (*code).co_kwonlyargcount,
+            (*code).co_nlocals,
+            rewritten.stack_size as i32,
+            (*code).co_flags,
+            bytes.as_ptr(),
+            consts.as_ptr(),
+            (*code).co_names,
+            varnames.as_ptr(),
+            freevars.as_ptr(),
+            cellvars.as_ptr(),
+            (*code).co_filename,
+            (*code).co_name,
+            (*code).co_qualname,
+            (*code).co_firstlineno,
+            line_table.as_ptr(),
+            exception_table.as_ptr(),
+        );
+        Ok(Bound::from_owned_ptr_or_err(py, copy.cast())?.unbind())
+    }
+}
