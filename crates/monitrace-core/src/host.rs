@@ -44,8 +44,12 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// The names of a code object.
     fn describe(&self, code: &Self::Code) -> CodeInfo;
 
-    /// The 1-based line of an instruction, if it has one.
-    fn line(&self, code: &Self::Code, offset: ByteOffset) -> Option<u32>;
+    /// The 1-based line of the instruction at `offset`. `None`: it has none, or the host knows no
+    /// lines.
+    fn line(&self, code: &Self::Code, offset: ByteOffset) -> Option<u32> {
+        let _ = (code, offset);
+        None
+    }
 
     /// Writes a short form of a value. Must not run code of the program, nor raise.
     ///

@@ -1,1 +1,162 @@
-//! stub
+//! The extension module `monitrace._native`: joins the crates below into what the Python package
+//! needs. It converts arguments and errors, and must never decide anything.
+
+#![forbid(unsafe_code)]
+
+use monitrace_core::{Event, EventSet};
+use monitrace_cpython::{CPython, ToolHandle};
+use monitrace_tools::Files;
+use monitrace_tools::trace::{Format, Trace, TraceOptions};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyModule;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The trace tool over this interpreter.
+#[pyclass(name = "Trace", frozen, module = "monitrace._native")]
+struct PyTrace {
+    trace: Trace,
+    handle: Mutex<Option<ToolHandle>>,
+}
+
+impl PyTrace {
+    fn handle(&self) -> std::sync::MutexGuard<'_, Option<ToolHandle>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl PyTrace {
+    #[new]
+    #[pyo3(signature = (
+        events, *, format = "text", output = None, include = Vec::new(), exclude = Vec::new(),
+        libraries = Vec::new(), directory = "", colour = false, immediate = false,
+    ))]
+    // One for each option of the command line.
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        events: Vec<String>,
+        format: &str,
+        output: Option<PathBuf>,
+        include: Vec<String>,
+        exclude: Vec<String>,
+        libraries: Vec<String>,
+        directory: &str,
+        colour: bool,
+        immediate: bool,
+    ) -> PyResult<PyTrace> {
+        let invalid = |error: &dyn std::error::Error| PyValueError::new_err(error.to_string());
+        let events = events
+            .iter()
+            .map(|name| name.parse::<EventSet>())
+            .try_fold(EventSet::empty(), |all, set| Ok(all | set?))
+            .map_err(|error: monitrace_core::UnknownEvent| invalid(&error))?;
+        let options = TraceOptions {
+            events,
+            format: format.parse::<Format>().map_err(|error| invalid(&error))?,
+            files: Files::new(&include, &exclude, libraries, directory).map_err(|error| invalid(&error))?,
+            colour,
+            immediate,
+        };
+        let out = open(output.as_deref())?;
+        Ok(PyTrace { trace: Trace::new(options, out), handle: Mutex::default() })
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        if self.handle().is_some() {
+            return Err(PyRuntimeError::new_err("the trace has been started already"));
+        }
+        let handle = monitrace_cpython::attach(py, self.trace.tool(CPython))?;
+        *self.handle() = Some(handle);
+        Ok(())
+    }
+
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let handle = self.handle().take();
+        handle.map_or(Ok(()), |handle| handle.detach(py))
+    }
+
+    fn flush(&self) {
+        self.trace.flush();
+    }
+
+    fn abandon(&self) {
+        self.trace.abandon();
+    }
+
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        self.stop(py)?;
+        Ok(self.trace.finish()?)
+    }
+
+    #[getter]
+    fn failed(&self) -> bool {
+        self.trace.has_failed()
+    }
+}
+
+/// The file, or a copy of standard error that stays when the program closes its own.
+fn open(path: Option<&Path>) -> PyResult<Box<dyn Write + Send>> {
+    match path {
+        Some(path) => Ok(Box::new(File::create(path).map_err(|error| named(error, path))?)),
+        None => standard_error().map_err(PyErr::from),
+    }
+}
+
+/// As Python's own errors of files: with the number, the words and the name.
+fn named(error: io::Error, path: &Path) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => Python::attach(|py| {
+            let words = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
+            match words {
+                Ok(words) => PyOSError::new_err((number, words.unbind(), path.to_path_buf())),
+                Err(error) => error,
+            }
+        }),
+        None => error.into(),
+    }
+}
+
+#[cfg(unix)]
+fn standard_error() -> io::Result<Box<dyn Write + Send>> {
+    use std::os::fd::AsFd;
+    Ok(Box::new(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
+}
+
+#[cfg(not(unix))]
+fn standard_error() -> io::Result<Box<dyn Write + Send>> {
+    Ok(Box::new(io::stderr()))
+}
+
+/// See `monitrace.install`.
+#[pyfunction]
+fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    monitrace_cpython::install(py)
+}
+
+/// See `monitrace.uninstall`.
+#[pyfunction]
+fn uninstall(py: Python<'_>) -> PyResult<()> {
+    monitrace_cpython::uninstall(py)
+}
+
+/// What `monitrace.monitoring` is.
+#[pyfunction]
+fn monitoring(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    monitrace_cpython::monitoring(py)
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    let names: Vec<&str> = Event::ALL.iter().map(|event| event.name()).collect();
+    module.add("EVENTS", pyo3::types::PyTuple::new(module.py(), names)?)?;
+    module.add_class::<PyTrace>()?;
+    module.add_function(wrap_pyfunction!(install, module)?)?;
+    module.add_function(wrap_pyfunction!(uninstall, module)?)?;
+    module.add_function(wrap_pyfunction!(monitoring, module)?)?;
+    Ok(())
+}

@@ -44,10 +44,6 @@ impl Host for ToyHost {
         CodeInfo { qualified_name: format!("code{}", code.0), file: "toy".into(), first_line: 1 }
     }
 
-    fn line(&self, _code: &CodeId, offset: ByteOffset) -> Option<u32> {
-        Some(offset.0)
-    }
-
     fn summarize(&self, value: &u32, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{value}")
     }
