@@ -26,7 +26,7 @@ made_function(value)
 made_function(10)
 eval("value * 2")
 eval("(lambda n: n - 1)(value)")
-eval("[n for n in range(2)][0]")
+eval("max(n for n in range(2))")
 
 statements = compile("a = 1\nb = a + 1\n", __file__, "exec")
 namespace = {}

@@ -114,7 +114,7 @@ def one_line_bodies(n):
 
 def one_line_loop_with_if(n):
     for i in range(n): i = 1 if i else 2
-    for i in [j for j in range(n)]: call(i)
+    for i in list(range(n)): call(i)
     return i
 
 

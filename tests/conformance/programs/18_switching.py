@@ -34,7 +34,7 @@ def late(n):
 
 
 late(2)
-[late(x) for x in (3,)]
+late(3)
 monitoring.set_events(TOOL, PY_START)
 early(4)
 monitoring.set_events(TOOL, 0)
