@@ -1,0 +1,111 @@
+"""The corpus on disk: its programs, goldens and differences, and the commands that write them.
+
+Owns the file formats and the comparison. It must never write a reason: that takes somebody who looked.
+"""
+
+import argparse
+import difflib
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ORACLE = (3, 14)
+"""The version whose own sys.monitoring the goldens are recorded from."""
+VERSION = f"cp3{sys.version_info.minor}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a version's stream differs from the golden, and why."""
+
+    reason: str
+    diff: str
+
+
+def programs() -> list[str]:
+    """The names of all programs, in order."""
+    return sorted(path.stem for path in (HERE / "programs").glob("*.py"))
+
+
+def record(name: str, *, native: bool = False) -> str:
+    """The program's stream under this interpreter, from a process of its own."""
+    command = [sys.executable, "-W", "error", str(HERE / "record.py"), str(HERE / "programs" / f"{name}.py")]
+    if native:
+        command.append("--native")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode != 0 or done.stderr:
+        raise RuntimeError(f"{name} ended with status {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def golden_path(name: str) -> Path:
+    """Where a program's golden is."""
+    return HERE / "goldens" / f"{name}.events"
+
+
+def golden(name: str) -> str:
+    """The recorded stream without its head."""
+    _head, stream = golden_path(name).read_text().split("\n", 1)
+    return stream
+
+
+def difference_path(name: str, version: str = VERSION) -> Path:
+    """Where a version's difference is, if it has one."""
+    return HERE / "differences" / f"{name}.{version}.diff"
+
+
+def difference(name: str, version: str = VERSION) -> Difference:
+    """The recorded difference; an empty one where there is no file."""
+    path = difference_path(name, version)
+    if not path.exists():
+        return Difference("", "")
+    reason, _, diff = path.read_text().partition("\n--- ")
+    return Difference(reason.strip(), f"--- {diff}")
+
+
+def compare(name: str, stream: str) -> str:
+    """The unified diff from the golden to the stream; empty if they are equal."""
+    before, after = golden(name).splitlines(keepends=True), stream.splitlines(keepends=True)
+    return "".join(difflib.unified_diff(before, after, f"{name}.events", VERSION))
+
+
+def write_goldens(names: list[str]) -> None:
+    """Record the goldens afresh."""
+    if sys.version_info[:2] != ORACLE:
+        sys.exit(f"goldens are recorded with Python {ORACLE[0]}.{ORACLE[1]} only")
+    head = f"# recorded from the sys.monitoring of CPython {sys.version.split()[0]}\n"
+    for name in names:
+        golden_path(name).write_text(head + record(name, native=True))
+
+
+def write_differences(names: list[str], *, native: bool) -> None:
+    """Write the differences of this version. A reason is kept only while its diff stays the same."""
+    for name in names:
+        diff, path = compare(name, record(name, native=native)), difference_path(name)
+        if not diff:
+            path.unlink(missing_ok=True)
+        elif diff != difference(name).diff:
+            path.write_text("\n" + diff)
+            print(f"{path.relative_to(HERE)}: give its reason above the diff")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Write goldens or differences with this interpreter.")
+    parser.add_argument("what", choices=("goldens", "differences"))
+    parser.add_argument("names", nargs="*", metavar="NN_topic", help="programs; all by default")
+    parser.add_argument("--native", action="store_true", help="ignore monitrace")
+    options = parser.parse_args()
+    names = options.names or programs()
+    if unknown := set(names) - set(programs()):
+        parser.error(f"no such program: {', '.join(sorted(unknown))}")
+    if options.what == "goldens":
+        write_goldens(names)
+    else:
+        write_differences(names, native=options.native)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Runs one program of the corpus and prints its event stream.
+
+Owns which `sys.monitoring` is recorded: monitrace's where monitrace can be imported, with --native the
+interpreter's own. It must never change the stream to suit a version: that is what differences are for.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+NO_EVENTS = "# starts with no events"
+"""First line of a program that claims its tools and sets its events itself."""
+
+
+def install(native: bool) -> None:
+    """Put the `sys.monitoring` to be recorded in its place."""
+    if native:
+        if not hasattr(sys, "monitoring"):
+            sys.exit("this interpreter has no sys.monitoring of its own")
+        return
+    try:
+        import monitrace
+    except ModuleNotFoundError as error:
+        if error.name != "monitrace" or not hasattr(sys, "monitoring"):
+            raise
+    else:
+        monitrace.install()
+
+
+def run(program: Path) -> list[str]:
+    """Run the program with the events on, and give its stream."""
+    import harness
+
+    source = program.read_text()
+    harness.program = program.name
+    code = compile(source, program.name, "exec", dont_inherit=True)
+    namespace = {"__name__": "__main__", "__file__": program.name}
+    if source.startswith(NO_EVENTS):
+        exec(code, namespace)
+    else:
+        harness.record(harness.RECORDER)
+        harness.monitoring.set_events(harness.RECORDER, harness.ALL)
+        exec(code, namespace)
+        harness.monitoring.set_events(harness.RECORDER, harness.events.NO_EVENTS)
+    if harness.problems:
+        sys.exit("\n".join(harness.problems))
+    return harness.stream
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Print the events of one program of the corpus.")
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--native", action="store_true", help="ignore monitrace")
+    options = parser.parse_args()
+    install(options.native)
+    sys.stdout.write("".join(f"{line}\n" for line in run(options.program)))
+
+
+if __name__ == "__main__":
+    main()
