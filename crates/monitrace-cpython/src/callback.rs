@@ -10,18 +10,18 @@ use std::ptr;
 use std::sync::Arc;
 
 /// `DISABLE` and `MISSING`.
-pub struct Constants {
+pub(crate) struct Constants {
     /// What a callback answers to be told no more at that location.
-    pub disable: Py<PyAny>,
+    pub(crate) disable: Py<PyAny>,
     /// Stands for the first argument of a call without arguments.
-    pub missing: Py<PyAny>,
+    pub(crate) missing: Py<PyAny>,
 }
 
 /// The two constants, made once.
 ///
 /// # Errors
 /// If there is no memory for them.
-pub fn constants(py: Python<'_>) -> PyResult<&'static Constants> {
+pub(crate) fn constants(py: Python<'_>) -> PyResult<&'static Constants> {
     static CONSTANTS: PyOnceLock<Constants> = PyOnceLock::new();
     CONSTANTS.get_or_try_init(py, || {
         let object = py.import("builtins")?.getattr("object")?;
@@ -30,16 +30,16 @@ pub fn constants(py: Python<'_>) -> PyResult<&'static Constants> {
 }
 
 /// A callable that was registered from Python.
-pub struct PythonCallback(Py<PyAny>);
+pub(crate) struct PythonCallback(Py<PyAny>);
 
 impl PythonCallback {
     /// The callable as a callback of the engine.
-    pub fn shared(function: &Bound<'_, PyAny>) -> Arc<dyn Callback<CPython>> {
+    pub(crate) fn shared(function: &Bound<'_, PyAny>) -> Arc<dyn Callback<CPython>> {
         Arc::new(PythonCallback(function.clone().unbind()))
     }
 
     /// The callable behind a callback; `None` for native ones.
-    pub fn function(py: Python<'_>, callback: &dyn Callback<CPython>) -> Option<Py<PyAny>> {
+    pub(crate) fn function(py: Python<'_>, callback: &dyn Callback<CPython>) -> Option<Py<PyAny>> {
         (callback as &dyn Any).downcast_ref::<PythonCallback>().map(|callback| callback.0.clone_ref(py))
     }
 }

@@ -1,6 +1,6 @@
 //! CPython as the engine's host: its types, and what is read from them for people.
 
-use monitrace_core::{ByteOffset, CodeInfo, Host, Monitor, MonitorError};
+use monitrace_core::{ByteOffset, Change, CodeInfo, Host, Monitor, MonitorError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -71,11 +71,11 @@ impl Host for CPython {
         Some(())
     }
 
-    fn refresh(&self, monitor: &Monitor<Self>) {
+    fn refresh(&self, monitor: &Monitor<Self>, change: Change) {
         #[cfg(not(Py_3_12))]
-        crate::instrument::refresh(monitor);
+        crate::instrument::refresh(monitor, change);
         #[cfg(Py_3_12)]
-        let _ = monitor;
+        let _ = (monitor, change);
     }
 
     fn describe(&self, site: &Site) -> CodeInfo {

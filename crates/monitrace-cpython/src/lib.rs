@@ -4,14 +4,25 @@
 //! (`native`). It knows tools only through `monitrace-core`, and must never import one.
 
 
+#[cfg(not(Py_3_12))]
+mod callback;
+#[cfg(Py_3_12)]
 mod code_ids;
+pub mod bytecode;
 mod door;
 pub mod event_ids;
+#[cfg(not(Py_3_12))]
+pub mod ffi;
 mod host;
+#[cfg(not(Py_3_12))]
+mod instrument;
 #[cfg(Py_3_12)]
 mod native;
 mod summary;
 
-pub use code_ids::code_id;
+#[cfg(Py_3_12)]
+pub(crate) use code_ids::code_id;
 pub use door::{ToolHandle, attach, install, monitoring, uninstall};
 pub use host::{CPython, Raised, Site};
+#[cfg(not(Py_3_12))]
+pub use instrument::Quiet;

@@ -10,6 +10,7 @@ pub mod code;
 pub mod frame;
 pub mod genobject;
 pub mod pystate;
+pub mod sysmodule;
 pub mod traceback;
 
 /// One field as declared here: C struct, C field, offset and size in bytes.

@@ -16,6 +16,7 @@ use crate::ffi::ceval::{
 use crate::ffi::code::CODE_OFFSET;
 use crate::ffi::frame::{FRAME_OWNED_BY_THREAD, FRAME_SPECIALS_SIZE, InterpreterFrame};
 use crate::ffi::pystate::{_PyThreadState_UncheckedGet, ThreadState};
+use crate::ffi::sysmodule::PySys_AddAuditHook;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -66,7 +67,7 @@ pub(super) fn patch(py: Python<'_>) -> PyResult<()> {
     static AUDITING: AtomicBool = AtomicBool::new(false);
     if !AUDITING.swap(true, Relaxed) {
         // SAFETY: the hook follows the protocol of audit hooks and needs no data.
-        if unsafe { ffi::PySys_AddAuditHook(Some(audit), ptr::null_mut()) } < 0 {
+        if unsafe { PySys_AddAuditHook(audit, ptr::null_mut()) } < 0 {
             AUDITING.store(false, Relaxed);
             return Err(PyErr::take(py)
                 .unwrap_or_else(|| PyRuntimeError::new_err("another audit hook forbids monitrace's")));
@@ -195,11 +196,8 @@ unsafe fn move_in(py: Python<'_>, thread: *mut ThreadState, frame: *mut Interpre
         let growth = |code: CodePtr| ((*code).co_stacksize - (*before).co_stacksize).max(0) as isize;
         if growth(copy.as_ptr().cast()) >= (*thread).datastack_limit.offset_from((*thread).datastack_top) {
             let room = Variant { stack_limit: Some((*before).co_stacksize as u32), ..Variant::default() };
-            let fitting = Original::of(py, before).and_then(|original| match original {
-                Some(original) => {
-                    Instrumented::make(py, &original, registry().interest(), room, &code_to_run)
-                }
-                None => Ok(None),
+            let fitting = Original::of(py, before).and_then(|original| {
+                Instrumented::make(py, &original, registry().interest(), room, &code_to_run)
             });
             match fitting {
                 Ok(Some(fitting)) => copy = fitting,

@@ -151,7 +151,7 @@ unsafe fn wanted(py: Python<'_>, frame: *mut InterpreterFrame) -> PyResult<Optio
         return Ok(None);
     }
     match code_to_run(py, original_of(code))? {
-        Some(_) => Original::of(py, original_of(code)),
+        Some(_) => Original::of(py, original_of(code)).map(Some),
         None => Ok(None),
     }
 }
@@ -284,11 +284,11 @@ unsafe fn frame_object(
     // SAFETY: see above; both functions return new references or NULL.
     unsafe {
         if !(*frame).frame_obj.is_null() {
-            return Some(Py::from_borrowed_ptr(py, (*frame).frame_obj.cast()));
+            return Some(Bound::from_borrowed_ptr(py, (*frame).frame_obj.cast()).unbind());
         }
         let mut object = PyThreadState_GetFrame(thread);
         while !object.is_null() {
-            let held = Py::<PyAny>::from_owned_ptr(py, object.cast());
+            let held = Bound::from_owned_ptr(py, object.cast()).unbind();
             if (*object).f_frame == frame {
                 return Some(held);
             }
@@ -443,7 +443,7 @@ unsafe fn land(
         (*frame).stacktop += 2;
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
         (*frame).prev_instr = units(new_code).add(pad.0 as usize);
-        movements().left.push((thread as usize, Py::from_owned_ptr(py, before.cast())));
+        movements().left.push((thread as usize, Bound::from_owned_ptr(py, before.cast()).unbind()));
     }
     Ok(true)
 }
@@ -469,7 +469,7 @@ fn landing_function(py: Python<'_>) -> PyResult<Py<PyAny>> {
     // SAFETY: the spec is complete and outlives the call; an instance is a bare object.
     let hook = unsafe {
         let kind = Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&mut spec))?;
-        Bound::from_owned_ptr_or_err(py, ffi::_PyObject_New(kind.as_ptr().cast()))?
+        Bound::from_owned_ptr_or_err(py, ffi::PyType_GenericAlloc(kind.as_ptr().cast(), 0))?
     };
     let empty = py.eval(c"(lambda: None)", None, None)?;
     let bytes: [u8; 10] = [

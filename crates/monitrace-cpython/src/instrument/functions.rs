@@ -34,6 +34,9 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
 pub(super) fn adopt(py: Python<'_>, function: *mut ffi::PyFunctionObject) -> PyResult<()> {
     // SAFETY: a live function holds a live code object, which the record's reference outlives.
     let code: CodePtr = unsafe { (*function).func_code.cast() };
+    if frames::is_landing_code(code) {
+        return Ok(());
+    }
     let original = Instrumented::of(code).map_or(code, |copy| copy.original().code());
     let wanted = code_to_run(py, original)?;
     swap(function, wanted.as_ref().map_or(original, |copy| copy.as_ptr().cast()));

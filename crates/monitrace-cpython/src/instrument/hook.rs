@@ -21,7 +21,7 @@ use std::ptr;
 use std::sync::OnceLock;
 
 /// `JUMP_FORWARD` of CPython 3.11, which a switched-off hook starts with.
-const JUMP_FORWARD: u8 = crate::bytecode::JUMP_FORWARD;
+const JUMP_FORWARD: u8 = crate::bytecode::opcodes::JUMP_FORWARD;
 
 /// A place of an instrumented code object, as an object that bytecode can load.
 #[repr(C)]
@@ -101,7 +101,7 @@ impl Hook {
         let position = boxed.into_pyobject(py)?.into_any().unbind();
         let hook_type = hook_type(py)?;
         // SAFETY: the type's basic size is that of Hook and it has no items and no GC header.
-        let hook = unsafe { ffi::_PyObject_New(hook_type) }.cast::<Hook>();
+        let hook = unsafe { ffi::PyType_GenericAlloc(hook_type, 0) }.cast::<Hook>();
         if hook.is_null() {
             return Err(PyErr::fetch(py));
         }
@@ -122,7 +122,7 @@ impl Hook {
             ptr::addr_of_mut!((*hook).event).write(parts.event);
             ptr::addr_of_mut!((*hook).skip).write(parts.skip);
             ptr::addr_of_mut!((*hook).wakes_mover).write(parts.wakes_mover);
-            Ok(Py::from_owned_ptr(py, hook.cast()))
+            Ok(Bound::from_owned_ptr(py, hook.cast()).unbind())
         }
     }
 

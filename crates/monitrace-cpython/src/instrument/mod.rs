@@ -23,21 +23,24 @@ mod namespace;
 mod quiet;
 mod records;
 
-pub use quiet::{Quiet, quiet};
+pub use quiet::Quiet;
+pub(crate) use quiet::quiet;
 
 use crate::host::CPython;
-use monitrace_core::{Change, CodeId, EventSet, Monitor};
+use monitrace_core::{Change, CodeId, EventSet, Monitor, Tool, ToolId};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use records::{CodePtr, Instrumented, Original};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The events that are generated so far. Others can be set and never happen.
-pub const GENERATED: EventSet = EventSet::LINE.union(EventSet::PY_START).union(EventSet::PY_RETURN);
+pub(crate) const GENERATED: EventSet = EventSet::LINE.union(EventSet::PY_START).union(EventSet::PY_RETURN);
 
 /// The interpreter's tools, events and callbacks.
-pub fn monitor() -> &'static Monitor<CPython> {
+pub(crate) fn monitor() -> &'static Monitor<CPython> {
     static MONITOR: OnceLock<Monitor<CPython>> = OnceLock::new();
     MONITOR.get_or_init(|| Monitor::new(CPython))
 }
@@ -47,6 +50,10 @@ pub fn monitor() -> &'static Monitor<CPython> {
 struct Registry {
     /// Addresses of the records of living copies.
     copies: HashSet<usize>,
+    /// Addresses of the living code objects that have a record, by their number. Numbers are never
+    /// given twice, so nothing that is remembered under one is ever taken for another's.
+    numbered: HashMap<CodeId, usize>,
+    next_number: usize,
     /// The code objects whose hooks are all off, so that their functions run the original.
     settled: HashSet<CodeId>,
     /// How many of those still have functions that run a copy, at most.
@@ -79,6 +86,27 @@ impl Guarded {
         self.lock().copies.remove(&(copy as usize));
     }
 
+    /// Gives a code object its number.
+    fn number(&self, code: CodePtr) -> CodeId {
+        let mut registry = self.lock();
+        let id = CodeId(registry.next_number);
+        registry.next_number += 1;
+        registry.numbered.insert(id, code as usize);
+        id
+    }
+
+    /// The record of a code object by its number; `None` once it is gone.
+    fn numbered(&self, id: CodeId) -> Option<Rc<Original>> {
+        let code = self.lock().numbered.get(&id).copied()?;
+        Original::known(code as CodePtr)
+    }
+
+    fn forget(&self, id: CodeId) {
+        let mut registry = self.lock();
+        registry.numbered.remove(&id);
+        registry.settled.remove(&id);
+    }
+
     fn interest(&self) -> EventSet {
         self.lock().interest
     }
@@ -89,14 +117,14 @@ impl Guarded {
         // SAFETY: records leave the registry before they go, and hold the address of the code object
         // that owns them.
         let hold = |&copy: &usize| unsafe {
-            Py::from_borrowed_ptr(py, (*(copy as *const Instrumented)).code().cast())
+            Bound::from_borrowed_ptr(py, (*(copy as *const Instrumented)).code().cast()).unbind()
         };
         registry.copies.iter().map(hold).collect()
     }
 }
 
 /// Brings all code in line with a changed configuration.
-pub fn refresh(monitor: &Monitor<CPython>, change: Change) {
+pub(crate) fn refresh(monitor: &Monitor<CPython>, change: Change) {
     Python::attach(|py| {
         if let Err(error) = try_refresh(py, monitor, change) {
             error.write_unraisable(py, None);
@@ -133,11 +161,11 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
             }
         }
         Change::In(code) => {
-            let known = Original::known(code.0 as CodePtr);
+            let known = registry().numbered(code);
             match known.as_ref().and_then(|original| original.current()) {
                 Some(copy) => {
                     // SAFETY: the record's code object is alive; the update must not outlive it.
-                    let _held: Py<PyAny> = unsafe { Py::from_borrowed_ptr(py, copy.code().cast()) };
+                    let _held: Py<PyAny> = unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()).unbind() };
                     copy.update(py);
                 }
                 None => look_at_all = true,
@@ -154,7 +182,7 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
 
 /// Whether a code object whose hooks were all off is wanted again.
 fn revive(code: CodeId) -> bool {
-    let Some(original) = Original::known(code.0 as CodePtr).filter(|original| original.is_settled()) else {
+    let Some(original) = registry().numbered(code).filter(|original| original.is_settled()) else {
         return false;
     };
     let interest = registry().interest();
@@ -176,13 +204,13 @@ fn code_to_run(py: Python<'_>, code: CodePtr) -> PyResult<Option<Py<PyAny>>> {
     if interest.is_empty() || !wants_events(code) {
         return Ok(None);
     }
-    let Some(original) = Original::of(py, code)? else { return Ok(None) };
+    let original = Original::of(py, code)?;
     if original.is_settled() {
         return Ok(None);
     }
     if let Some(copy) = original.current().filter(|copy| copy.events().contains(interest)) {
         // SAFETY: a record's code object is alive.
-        return Ok(Some(unsafe { Py::from_borrowed_ptr(py, copy.code().cast()) }));
+        return Ok(Some(unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()).unbind() }));
     }
     let copy = Instrumented::make(py, &original, interest, records::Variant::default(), &code_to_run)?;
     Ok(copy.filter(|_| !original.is_settled()))
@@ -193,7 +221,7 @@ fn wants_events(code: CodePtr) -> bool {
     if registry().lock().covers_all {
         return true;
     }
-    if !(monitor().wanted_in(CodeId(code as usize)) & GENERATED).is_empty() {
+    if Original::known(code).is_some_and(|known| !(monitor().wanted_in(known.id()) & GENERATED).is_empty()) {
         return true;
     }
     // SAFETY: a live code object's constants are a tuple of live objects.
@@ -206,6 +234,29 @@ fn wants_events(code: CodePtr) -> bool {
     }
 }
 
+/// Whether and how this host makes events: the other one is `native`.
+pub(crate) struct Attached(ToolId);
+
+impl Attached {
+    pub(crate) fn detach(self, _py: Python<'_>) -> PyResult<()> {
+        monitor().free_tool_id(self.0);
+        Ok(())
+    }
+}
+
+/// Attaches a native tool under a free id: the profilers' first, then those without a conventional
+/// owner, then the others'.
+pub(crate) fn attach(_py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached> {
+    let owned = [ToolId::OPTIMIZER, ToolId::COVERAGE, ToolId::DEBUGGER];
+    let unowned = ToolId::all().filter(|id| *id != ToolId::PROFILER && !owned.contains(id));
+    let free = [ToolId::PROFILER].into_iter().chain(unowned).chain(owned).find(|&id| monitor().tool(id).is_none());
+    let Some(id) = free else {
+        return Err(PyRuntimeError::new_err("all six tool ids are in use"));
+    };
+    monitor().attach(id, tool).map_err(|error| crate::Raised::from(error).0)?;
+    Ok(Attached(id))
+}
+
 /// Prepares the interpreter, at the first event that is wanted.
 fn activate(py: Python<'_>) -> PyResult<()> {
     identity::patch(py)?;
@@ -213,13 +264,18 @@ fn activate(py: Python<'_>) -> PyResult<()> {
 }
 
 /// The module over the tools of this process, whether or not it is `sys.monitoring`.
-pub fn namespace(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+pub(crate) fn monitoring(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     namespace::module(py)
 }
 
 /// Makes the module `sys.monitoring`.
-pub fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     let module = namespace::module(py)?;
     py.import("sys")?.setattr("monitoring", &module)?;
     Ok(module)
+}
+
+/// Takes the module and the patches away again.
+pub(crate) fn uninstall(_py: Python<'_>) -> PyResult<()> {
+    Ok(())
 }

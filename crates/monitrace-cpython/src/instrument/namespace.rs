@@ -2,17 +2,16 @@
 //! CPython 3.14's errors. It checks arguments, as CPython does, before it asks the engine.
 
 use super::monitor;
-use super::records::is_code;
+use super::records::{CodePtr, Original, is_code};
 use crate::callback::{Constants, PythonCallback, constants};
 use crate::event_ids;
 use crate::host::Raised;
-use monitrace_core::{CodeId, Event, EventSet, MonitorError, ToolId};
+use monitrace_core::{Event, EventSet, MonitorError, ToolId};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use std::ffi::c_int;
-use std::sync::Arc;
 
 /// The module, made once.
 pub(super) fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
@@ -23,9 +22,11 @@ pub(super) fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 fn make(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     let module = PyModule::new(py, "sys.monitoring")?;
     let names = PyDict::new(py);
-    for &(name, id) in event_ids::NAMES {
-        names.set_item(name, id)?;
+    for &event in Event::ALL {
+        names.set_item(event.name(), event_ids::bit(event))?;
     }
+    names.set_item("BRANCH", event_ids::BRANCH)?;
+    names.set_item("NO_EVENTS", 0)?;
     module.add("events", py.import("types")?.getattr("SimpleNamespace")?.call((), Some(&names))?)?;
     module.add("DEBUGGER_ID", ToolId::DEBUGGER.index())?;
     module.add("COVERAGE_ID", ToolId::COVERAGE.index())?;
@@ -87,11 +88,11 @@ impl<'py> Arguments<'py> {
         checked(ToolId::new(self.number(index)?.into()))
     }
 
-    /// The address of a code object, which stays alive as long as the arguments.
-    fn code(&self, index: usize) -> PyResult<CodeId> {
+    /// A code object, which stays alive as long as the arguments.
+    fn code(&self, index: usize) -> PyResult<CodePtr> {
         let object = self.object(index)?;
         if is_code(object.as_ptr()) {
-            Ok(CodeId(object.as_ptr() as usize))
+            Ok(object.as_ptr().cast())
         } else {
             Err(PyTypeError::new_err("code must be a code object"))
         }
@@ -104,7 +105,7 @@ fn checked<T>(result: Result<T, MonitorError>) -> PyResult<T> {
 
 /// A set of events from its bits. `BRANCH` stands for both sides and is taken apart here.
 fn event_set(bits: c_int) -> Option<EventSet> {
-    event_ids::to_set(u32::try_from(bits).ok()?)
+    event_ids::set(u32::try_from(bits).ok()?)
 }
 
 #[pyfunction]
@@ -172,7 +173,7 @@ fn register_callback(
 #[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, /)")]
 fn get_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<u32> {
     let args = Arguments::check("get_events", 1, args, kwargs)?;
-    Ok(event_ids::to_bits(monitor().events(args.tool(0)?)))
+    Ok(event_ids::bits(monitor().events(args.tool(0)?)))
 }
 
 #[pyfunction]
@@ -194,7 +195,8 @@ fn get_local_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>
     let tool = args.number(0)?;
     let code = args.code(1)?;
     let tool = checked(ToolId::new(tool.into()))?;
-    Ok(event_ids::to_bits(monitor().local_events(tool, code)))
+    let known = Original::known(code);
+    Ok(known.map_or(0, |known| event_ids::bits(monitor().local_events(tool, known.id()))))
 }
 
 #[pyfunction]
@@ -213,13 +215,12 @@ fn set_local_events(
         Some(events) if (events - ANCILLARY - EventSet::LOCAL).is_empty() => events,
         _ => {
             // CPython takes the ancillary bits out before it looks at the rest.
-            let rest = bits & !(event_ids::to_bits(ANCILLARY) as c_int);
+            let rest = bits & !(event_ids::bits(ANCILLARY) as c_int);
             return Err(PyValueError::new_err(format!("invalid local event set 0x{rest:x}")));
         }
     };
-    // State hangs on the code object, so that it goes with it.
-    super::keep_record(py, code)?;
-    checked(monitor().set_local_events(tool, code, events))
+    let original = Original::of(py, code)?;
+    checked(monitor().set_local_events(tool, original.id(), events))
 }
 
 #[pyfunction]

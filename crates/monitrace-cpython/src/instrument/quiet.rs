@@ -24,7 +24,7 @@ pub struct Quiet {
 }
 
 /// Mutes the current thread; `None` if it is mute already.
-pub fn quiet() -> Option<Quiet> {
+pub(crate) fn quiet() -> Option<Quiet> {
     // SAFETY: events fire in threads that hold the GIL, so there is a current thread state, whose
     // cframe is never NULL (it starts as &root_cframe).
     unsafe {

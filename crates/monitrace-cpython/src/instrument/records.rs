@@ -80,23 +80,24 @@ pub(super) struct Original {
 }
 
 impl Original {
-    /// The record of a code object of the program, made at the first call. `None` if its bytecode
-    /// was refused: it then runs unmonitored.
-    pub(super) fn of(py: Python<'_>, code: CodePtr) -> PyResult<Option<Rc<Original>>> {
+    /// The record of a code object of the program, made at the first call. If its bytecode was
+    /// refused it has no place for any event, and runs unmonitored.
+    pub(super) fn of(py: Python<'_>, code: CodePtr) -> PyResult<Rc<Original>> {
         if let Some(known) = Original::known(code) {
-            return Ok(Some(known));
+            return Ok(known);
         }
-        let Some(analysis) = analyse(py, code)? else { return Ok(None) };
-        let events = analysis.places().iter().map(|place| place.event);
+        let analysis = analyse(py, code)?;
+        let events = analysis.iter().flat_map(|analysis| analysis.places()).map(|place| place.event);
+        let id = super::registry().number(code);
         let record = Rc::new(Original {
             code,
-            scope: Scope::new(CodeId(code as usize), events),
+            scope: Scope::new(id, events),
             current: Cell::new(ptr::null()),
             settled: Cell::new(false),
             parent: Cell::new(ptr::null()),
         });
         set_extra(py, code, extra_indexes().original, Rc::into_raw(Rc::clone(&record)).cast_mut().cast())?;
-        Ok(Some(record))
+        Ok(record)
     }
 
     /// The record, if there is one already.
@@ -115,6 +116,10 @@ impl Original {
 
     pub(super) fn code(&self) -> CodePtr {
         self.code
+    }
+
+    pub(super) fn id(&self) -> CodeId {
+        self.scope.code()
     }
 
     pub(super) fn scope(&self) -> &Scope {
@@ -206,7 +211,7 @@ impl Instrumented {
 
         // SAFETY: `code` is a live code object whose co_consts is a tuple; both stay as they are while
         // this function holds the original.
-        let original_object = unsafe { Py::<PyAny>::from_borrowed_ptr(py, code.cast()) };
+        let original_object = unsafe { Bound::from_borrowed_ptr(py, code.cast()).unbind() };
         // SAFETY: as above.
         let consts = unsafe { Bound::from_borrowed_ptr(py, (*code).co_consts).cast_into_unchecked::<PyTuple>() };
         let mut values: Vec<Py<PyAny>> = Vec::with_capacity(consts.len() + rewritten.hooks.len());
@@ -386,7 +391,8 @@ unsafe extern "C" fn free_original(extra: *mut c_void) {
     }
     // SAFETY: the slot's own count, given up here; the interpreter calls this once, with the GIL held.
     let record = unsafe { Rc::from_raw(extra.cast_const().cast::<Original>()) };
-    super::monitor().forget(record.scope.code());
+    super::registry().forget(record.id());
+    super::monitor().forget(record.id());
 }
 
 unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
@@ -396,7 +402,7 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     // SAFETY: the Box that make() put there; the interpreter calls this once, with the GIL held,
     // before it releases the code object's constants.
     let record = unsafe { Box::from_raw(extra.cast::<Instrumented>()) };
-    super::registry().remove(&record);
+    super::registry().remove(&raw const *record);
     for hook in record.hooks() {
         hook.set_record(ptr::null());
     }
