@@ -25,13 +25,19 @@ pub struct CFrame {
     pub previous: *mut CFrame,
 }
 
-/// `PyCodeAddressRange` in `PyTraceInfo`.
+/// `PyTraceInfo`, which holds a `PyCodeAddressRange` (`Include/cpython/code.h`).
 #[repr(C)]
 pub struct TraceInfo {
     pub code: *mut PyCodeObject,
     pub ar_start: c_int,
     pub ar_end: c_int,
     pub ar_line: c_int,
+    pub opaque: AddressRangeOpaque,
+}
+
+/// The `opaque` of a `PyCodeAddressRange`.
+#[repr(C)]
+pub struct AddressRangeOpaque {
     pub computed_line: c_int,
     pub lo_next: *const c_char,
     pub limit: *const c_char,
