@@ -25,9 +25,8 @@ struct Configuration {
     local: FxHashMap<CodeId, [EventSet; ToolId::COUNT]>,
     /// For each tool the events that it has a callback for.
     listening: [EventSet; ToolId::COUNT],
-    /// For each tool the version of the last restart, or of its being cleared: what it disabled
-    /// before is enabled again.
-    restarted: [u64; ToolId::COUNT],
+    /// The version of the last restart: what was disabled before it is enabled again.
+    restarted: u64,
 }
 
 impl Configuration {
@@ -51,12 +50,11 @@ impl Configuration {
         }
     }
 
-    /// Drops a tool's events and what it has disabled.
-    fn clear(&mut self, tool: ToolId, version: u64) {
+    /// Drops a tool's events.
+    fn clear(&mut self, tool: ToolId) {
         let i = tool.index();
         self.global[i] = EventSet::empty();
         self.listening[i] = EventSet::empty();
-        self.restarted[i] = version;
         self.local.retain(|_, sets| {
             sets[i] = EventSet::empty();
             sets.iter().any(|set| !set.is_empty())
@@ -129,16 +127,16 @@ impl<H: Host> Monitor<H> {
         Ok(())
     }
 
-    /// Drops a tool's events, local ones too, its callbacks, and what it has disabled. Does nothing
-    /// if the id is free.
+    /// Drops a tool's events, local ones too, and its callbacks. Does nothing if the id is free. What
+    /// the tool disabled stays disabled for its id until a restart, as CPython 3.14 has it.
     pub fn clear_tool_id(&self, tool: ToolId) {
-        self.change(Change::Everywhere, |configuration, version| self.clear(configuration, tool, version));
+        self.change(Change::Everywhere, |configuration, _| self.clear(configuration, tool));
     }
 
     /// Clears a tool and gives its id back. Does nothing if the id is free.
     pub fn free_tool_id(&self, tool: ToolId) {
-        self.change(Change::Everywhere, |configuration, version| {
-            let (changed, callbacks) = self.clear(configuration, tool, version);
+        self.change(Change::Everywhere, |configuration, _| {
+            let (changed, callbacks) = self.clear(configuration, tool);
             (changed, (callbacks, configuration.names[tool.index()].take()))
         });
     }
@@ -148,12 +146,11 @@ impl<H: Host> Monitor<H> {
         &self,
         configuration: &mut Configuration,
         tool: ToolId,
-        version: u64,
     ) -> (bool, Option<Callbacks<H>>) {
         if configuration.in_use(tool).is_err() {
             return (false, None);
         }
-        configuration.clear(tool, version);
+        configuration.clear(tool);
         (true, Some(self.callbacks[tool.index()].each_ref().map(|slot| slot.swap(None))))
     }
 
@@ -246,7 +243,7 @@ impl<H: Host> Monitor<H> {
     /// Enables everything again that was disabled, for all tools.
     pub fn restart_events(&self) {
         self.change(Change::Everywhere, |configuration, version| {
-            configuration.restarted = [version; ToolId::COUNT];
+            configuration.restarted = version;
             (true, ())
         });
     }
@@ -286,10 +283,7 @@ impl<H: Host> Monitor<H> {
     fn enter_changed(&self, scope: &Scope) {
         let configuration = self.lock();
         let version = self.version.load(Relaxed);
-        let entered = scope.version.load(Relaxed);
-        let forget = ToolId::all()
-            .filter(|tool| entered < configuration.restarted[tool.index()])
-            .fold(ToolSet::EMPTY, ToolSet::with);
+        let forget = scope.version.load(Relaxed) < configuration.restarted;
         let mut tools = [ToolSet::EMPTY; Event::COUNT];
         for tool in ToolId::all() {
             for event in configuration.wanted_by(tool, Some(scope.code())).events() {

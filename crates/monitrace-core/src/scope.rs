@@ -26,10 +26,12 @@ impl EventState {
         self.active.fetch_and(!bit, Relaxed);
     }
 
-    /// What the tools of `forget` have disabled counts no more.
-    pub(crate) fn refresh(&self, tools: ToolSet, forget: ToolSet) {
-        let disabled = ToolSet::from_bits(self.disabled.load(Relaxed)).without(forget);
-        self.disabled.store(disabled.bits(), Relaxed);
+    /// `forget`: what was disabled counts no more.
+    pub(crate) fn refresh(&self, tools: ToolSet, forget: bool) {
+        if forget {
+            self.disabled.store(0, Relaxed);
+        }
+        let disabled = ToolSet::from_bits(self.disabled.load(Relaxed));
         self.active.store(tools.without(disabled).bits(), Relaxed);
     }
 }

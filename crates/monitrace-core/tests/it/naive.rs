@@ -108,11 +108,12 @@ impl Naive {
         }
     }
 
-    /// Nothing of a tool is left but its claim. An id that is not in use keeps its callbacks.
+    /// Nothing of a tool is left but its claim, and what it disabled. An id that is not in use keeps its callbacks.
     fn clear(&mut self, id: ToolId) {
         let tool = &mut self.tools[id.index()];
         if tool.in_use {
-            *tool = NaiveTool { in_use: true, ..NaiveTool::default() };
+            let disabled = std::mem::take(&mut tool.disabled);
+            *tool = NaiveTool { in_use: true, disabled, ..NaiveTool::default() };
         }
     }
 

@@ -77,9 +77,9 @@ fn last_tool_to_disable_a_place_disables_the_place() {
     assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Disable));
 }
 
-/// The documents: `clear_tool_id` unregisters all events, so who claims the id next starts afresh.
+/// As CPython 3.14 does it (recorded: `14_disable` of the conformance corpus).
 #[test]
-fn next_owner_of_an_id_inherits_nothing_disabled() {
+fn what_was_disabled_stays_so_for_the_next_owner_of_the_id() {
     let toy = Toy::new();
     listening(&toy, LOW, Event::Line, Answer::Disable);
     toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
@@ -87,6 +87,8 @@ fn next_owner_of_an_id_inherits_nothing_disabled() {
     toy.monitor.free_tool_id(LOW);
     listening(&toy, LOW, Event::Line, Answer::Continue);
     toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Disable));
+    toy.monitor.restart_events();
     assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Continue));
     assert_eq!(labels(&toy), [0, 0]);
 }
@@ -170,7 +172,7 @@ fn setting_what_is_set_changes_nothing() {
     toy.monitor.set_events(LOW, EventSet::LINE).expect("the tool is in use");
     toy.monitor.set_local_events(LOW, CODE, EventSet::empty()).expect("the tool is in use");
     assert_eq!(toy.monitor.version(), version);
-    assert!(toy.monitor.wanted_anywhere().is_empty());
+    assert_eq!(toy.monitor.local_events(LOW, CODE), EventSet::empty());
 }
 
 fn silent() -> Arc<dyn Callback<ToyHost>> {

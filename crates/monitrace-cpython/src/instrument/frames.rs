@@ -157,7 +157,7 @@ unsafe fn wanted(py: Python<'_>, frame: *mut InterpreterFrame) -> PyResult<Optio
 }
 
 fn make(py: Python<'_>, original: &Rc<Original>, variant: Variant) -> PyResult<Option<Py<PyAny>>> {
-    Instrumented::make(py, original, registry().interest(), variant, &code_to_run)
+    Instrumented::make(py, original, registry().interest(), variant)
 }
 
 /// Moves every frame of every thread, or sees to it that it is moved as soon as it goes on.

@@ -90,10 +90,9 @@ pub(super) fn settle(py: Python<'_>, copy: &Instrumented) {
         registry.unswept >= SWEEP_AT_LEAST.max(registry.copies.len() / 2)
     };
     if let Some(parent) = original.parent() {
-        parent.replace_nested(|nested| match nested.current() {
-            Some(copy) if !nested.is_settled() => copy.code(),
-            _ => nested.code(),
-        });
+        if let Err(error) = parent.adopt_nested(py) {
+            error.write_unraisable(py, None);
+        }
         if parent.is_current() && !parent.original().is_settled() {
             settle(py, parent);
         }

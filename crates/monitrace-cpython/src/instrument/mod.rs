@@ -174,6 +174,11 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
         }
     }
     if look_at_all {
+        for copy in registry().copies(py) {
+            if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
+                record.adopt_nested(py)?;
+            }
+        }
         functions::adopt_all(py)?;
         frames::adopt_all(py)?;
     }
@@ -212,7 +217,7 @@ fn code_to_run(py: Python<'_>, code: CodePtr) -> PyResult<Option<Py<PyAny>>> {
         // SAFETY: a record's code object is alive.
         return Ok(Some(unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()).unbind() }));
     }
-    let copy = Instrumented::make(py, &original, interest, records::Variant::default(), &code_to_run)?;
+    let copy = Instrumented::make(py, &original, interest, records::Variant::default())?;
     Ok(copy.filter(|_| !original.is_settled()))
 }
 

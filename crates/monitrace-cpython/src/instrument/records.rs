@@ -159,8 +159,8 @@ pub(super) struct Instrumented {
     /// How many hooks are not switched off.
     on: Cell<usize>,
     events: EventSet,
-    /// The constants that are code objects, and the records of their originals.
-    nested: Vec<(usize, Rc<Original>)>,
+    /// Which constants are code objects, and the original's, which it keeps alive.
+    nested: Vec<(usize, CodePtr)>,
 }
 
 /// How a copy is to differ from the one that new calls run.
@@ -188,14 +188,13 @@ impl Instrumented {
         unsafe { extra(code, extra_indexes().instrumented).cast_const().cast::<Instrumented>().as_ref() }
     }
 
-    /// Makes a copy with hooks for `events`, with the nested code objects that `nested` replaces.
-    /// The copy becomes the current one unless it is a variant for one frame.
+    /// Makes a copy with hooks for `events`. It becomes the current one unless it is a variant for
+    /// one frame. `None` if the rewriter refuses.
     pub(super) fn make(
         py: Python<'_>,
         original: &Rc<Original>,
         events: EventSet,
         variant: Variant,
-        nested: &dyn Fn(Python<'_>, CodePtr) -> PyResult<Option<Py<PyAny>>>,
     ) -> PyResult<Option<Py<PyAny>>> {
         let code = original.code;
         let Some(analysis) = analyse(py, code)? else { return Ok(None) };
@@ -215,18 +214,12 @@ impl Instrumented {
         // SAFETY: as above.
         let consts = unsafe { Bound::from_borrowed_ptr(py, (*code).co_consts).cast_into_unchecked::<PyTuple>() };
         let mut values: Vec<Py<PyAny>> = Vec::with_capacity(consts.len() + rewritten.hooks.len());
-        let mut nested_records = Vec::new();
+        let mut nested = Vec::new();
         for (index, value) in consts.iter().enumerate() {
             if is_code(value.as_ptr()) {
-                let nested_code: CodePtr = value.as_ptr().cast();
-                let replacement = nested(py, nested_code)?;
-                if let Some(record) = Original::known(nested_code) {
-                    nested_records.push((index, record));
-                }
-                values.push(replacement.unwrap_or_else(|| value.unbind()));
-            } else {
-                values.push(value.unbind());
+                nested.push((index, value.as_ptr().cast()));
             }
+            values.push(value.unbind());
         }
         let mut hooks = Vec::with_capacity(rewritten.hooks.len());
         for hook in &rewritten.hooks {
@@ -258,7 +251,7 @@ impl Instrumented {
             on: Cell::new(hooks.len()),
             hooks,
             events,
-            nested: nested_records,
+            nested,
         });
         let record: *const Instrumented = Box::into_raw(record);
         set_extra(py, copy.as_ptr().cast(), extra_indexes().instrumented, record.cast_mut().cast())?;
@@ -270,10 +263,8 @@ impl Instrumented {
         if is_current {
             original.current.set(record);
         }
-        for (_, nested) in &record.nested {
-            nested.parent.set(record);
-        }
         super::registry().add(record);
+        record.adopt_nested(py)?;
         record.update(py);
         Ok(Some(copy))
     }
@@ -308,7 +299,10 @@ impl Instrumented {
     /// Whether every hook is off, here and in the code that is nested in it.
     pub(super) fn is_quiet(&self) -> bool {
         self.on.get() == 0
-            && self.nested.iter().all(|(_, nested)| nested.current().is_none_or(Instrumented::is_quiet))
+            && self.nested.iter().all(|&(_, nested)| {
+                Original::known(nested)
+                    .is_none_or(|nested| nested.current().is_none_or(Instrumented::is_quiet))
+            })
     }
 
     fn hooks(&self) -> impl Iterator<Item = &Hook> {
@@ -356,23 +350,29 @@ impl Instrumented {
         }
     }
 
-    /// Puts the code objects that are nested in this one in place: `choose` gives, for each, what new
-    /// functions are made from.
-    pub(super) fn replace_nested(&self, choose: impl Fn(&Original) -> CodePtr) {
-        for (index, nested) in &self.nested {
-            let wanted = choose(nested).cast::<ffi::PyObject>();
+    /// Puts into the constants what functions that are made from the nested code are to run.
+    pub(super) fn adopt_nested(&self, py: Python<'_>) -> PyResult<()> {
+        for &(index, nested) in &self.nested {
+            let copy = super::code_to_run(py, nested)?;
+            let wanted = copy.as_ref().map_or(nested.cast(), |copy| copy.as_ptr());
+            if self.is_current()
+                && let Some(nested) = Original::known(nested)
+            {
+                nested.parent.set(self);
+            }
             // SAFETY: the constants are this copy's own tuple, the index is one of a code object in
             // it, and the GIL is held. The old value is released after the slot has the new one.
             unsafe {
                 let consts = (*self.code).co_consts;
-                let before = ffi::PyTuple_GET_ITEM(consts, *index as ffi::Py_ssize_t);
+                let before = ffi::PyTuple_GET_ITEM(consts, index as ffi::Py_ssize_t);
                 if before != wanted {
                     ffi::Py_INCREF(wanted);
-                    ffi::PyTuple_SET_ITEM(consts, *index as ffi::Py_ssize_t, wanted);
+                    ffi::PyTuple_SET_ITEM(consts, index as ffi::Py_ssize_t, wanted);
                     ffi::Py_DECREF(before);
                 }
             }
         }
+        Ok(())
     }
 
     /// The byte offset in the original that a byte offset in the copy stands for. Negative ones (a
@@ -406,8 +406,10 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     for hook in record.hooks() {
         hook.set_record(ptr::null());
     }
-    for (_, nested) in &record.nested {
-        if ptr::eq(nested.parent.get(), &*record) {
+    for &(_, nested) in &record.nested {
+        if let Some(nested) = Original::known(nested)
+            && ptr::eq(nested.parent.get(), &raw const *record)
+        {
             nested.parent.set(ptr::null());
         }
     }
