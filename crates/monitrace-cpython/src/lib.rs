@@ -3,12 +3,11 @@
 //! On 3.12 and later the interpreter owns tool ids, disabled locations and the dispatch
 //! (`native`). It knows tools only through `monitrace-core`, and must never import one.
 
-
+pub mod bytecode;
 #[cfg(not(Py_3_12))]
 mod callback;
 #[cfg(Py_3_12)]
 mod code_ids;
-pub mod bytecode;
 mod door;
 pub mod event_ids;
 #[cfg(not(Py_3_12))]

@@ -9,8 +9,8 @@ use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyCFunction, PyComplex, PyDict, PyEllipsis, PyFloat, PyFrozenSet, PyFunction,
-    PyInt, PyList, PyModule, PyNone, PyNotImplemented, PySet, PyString, PyTuple, PyType,
+    PyBool, PyByteArray, PyBytes, PyCFunction, PyComplex, PyDict, PyEllipsis, PyFloat, PyFrozenSet,
+    PyFunction, PyInt, PyList, PyModule, PyNone, PyNotImplemented, PySet, PyString, PyTuple, PyType,
 };
 use std::fmt::{self, Write};
 
@@ -188,7 +188,11 @@ fn bracketed(texts: &[String], len: usize, open: &str, close: &str) -> String {
 }
 
 /// An attribute as `type` or another builtin base defines it, past whatever a class overrides.
-fn through<'py>(base: &Bound<'py, PyAny>, name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn through<'py>(
+    base: &Bound<'py, PyAny>,
+    name: &str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     base.getattr("__dict__")?.get_item(name)?.call_method1("__get__", (value,))
 }
 

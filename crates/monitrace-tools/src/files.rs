@@ -100,7 +100,8 @@ mod tests {
     use super::*;
 
     fn files(include: &[&str], exclude: &[&str]) -> Files {
-        let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>();
+        let owned =
+            |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>();
         let libraries = owned(&["/lib/python", "<frozen "]);
         Files::new(&owned(include), &owned(exclude), libraries, "/home/me").expect("the patterns are globs")
     }
