@@ -27,11 +27,10 @@ nox.options.error_on_missing_interpreters = False
 
 INTERPRETERS = {version: interpreter for version in VERSIONS if (interpreter := find(version))}
 
-# nox looks for interpreters on PATH: lead it to those that it would not find there, or not first.
-# They go before the rest, so programs that are not in the environment of a session are resolved now.
-CARGO = shutil.which("cargo") or "cargo"
+# nox skips a version of which it finds no interpreter on PATH. At the end, so that no other program
+# is taken from these folders; chosen_interpreter() sees to it that the session gets the right one.
 os.environ["PATH"] = os.pathsep.join(
-    [*(str(found.executable.parent) for found in INTERPRETERS.values()), os.environ["PATH"]]
+    [os.environ["PATH"], *(str(found.executable.parent) for found in INTERPRETERS.values())]
 )
 
 
@@ -46,7 +45,7 @@ def report(session: nox.Session) -> Iterator[Path]:
 
 
 def cargo(session: nox.Session, *arguments: str, env: dict[str, str]) -> None:
-    session.run(CARGO, *arguments, env=env, external=True)
+    session.run("cargo", *arguments, env=env, external=True)
 
 
 def install_requirements(session: nox.Session, group: str) -> None:
@@ -58,7 +57,7 @@ def chosen_interpreter(session: nox.Session) -> Interpreter:
     interpreter = INTERPRETERS.get(str(session.python))
     if interpreter is None:
         session.skip(f"CPython {session.python} is here, but is no plain release with headers")
-    # nox prefers the interpreter that it runs on itself, whichever release that is.
+    # nox takes the first of that version: the one that it runs on itself, or the first on PATH.
     base = session.run("python", "-c", "import sys; print(sys.version)", silent=True)
     if str(base).strip() != interpreter.version:
         location = session.virtualenv.location
@@ -69,7 +68,7 @@ def chosen_interpreter(session: nox.Session) -> Interpreter:
 def test_embedded(session: nox.Session, interpreter: Interpreter, env: dict[str, str], log: Path) -> None:
     """Runs `cargo test` with the interpreter embedded, and keeps what it prints."""
     script = 'set -o pipefail; [ -z "$1" ] || . "$1"; shift; "$@" 2>&1 | tee "$LOG"'
-    command = (CARGO, "test", "--workspace", "--locked", "--no-fail-fast", "--profile=checked")
+    command = ("cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--profile=checked")
     session.log(" ".join(command))
     session.run(
         *("bash", "-c", script, "bash"),
