@@ -65,19 +65,23 @@ def chosen_interpreter(session: nox.Session) -> Interpreter:
     return interpreter
 
 
-def test_embedded(session: nox.Session, interpreter: Interpreter, env: dict[str, str], log: Path) -> None:
-    """Runs `cargo test` with the interpreter embedded, and keeps what it prints."""
+def test_embedded(session: nox.Session, interpreter: Interpreter, env: dict[str, str], log: Path) -> bool:
+    """Runs `cargo test` with the interpreter embedded, and keeps what it prints. Whether it passed."""
     script = 'set -o pipefail; [ -z "$1" ] || . "$1"; shift; "$@" 2>&1 | tee "$LOG"'
     command = ("cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--profile=checked")
     session.log(" ".join(command))
-    session.run(
-        *("bash", "-c", script, "bash"),
-        str(interpreter.embed_env or ""),
-        *command,
-        env=env | interpreter.embed_env_vars() | {"LOG": str(log)},
-        external=True,
-        log=False,
-    )
+    try:
+        session.run(
+            *("bash", "-c", script, "bash"),
+            str(interpreter.embed_env or ""),
+            *command,
+            env=env | interpreter.embed_env_vars() | {"LOG": str(log)},
+            external=True,
+            log=False,
+        )
+    except nox.command.CommandFailed:
+        return False
+    return True
 
 
 @nox.session(python=VERSIONS)
@@ -88,11 +92,14 @@ def test(session: nox.Session) -> None:
     # A target folder for each version: their builds differ in features and flags.
     env = {"CARGO_TARGET_DIR": str(TARGET / f"python{session.python}")}
     with report(session) as folder:
-        test_embedded(session, interpreter, env, folder / "cargo-test.log")
+        # Both are run, whatever comes of the first.
+        rust_passed = test_embedded(session, interpreter, env, folder / "cargo-test.log")
         install_requirements(session, "test")
         build = interpreter.build_env() | {"MATURIN_PEP517_ARGS": "--locked --profile checked"}
         session.install(".", env=env | build)
         session.run("pytest", f"--junitxml={folder / 'pytest.xml'}", *session.posargs)
+        if not rust_passed:
+            session.error("Rust tests failed")
 
 
 def lint_interpreters(session: nox.Session) -> dict[str, Interpreter]:
