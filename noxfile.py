@@ -24,6 +24,8 @@ REPORTS = TARGET / "reports"
 nox.needs_version = ">=2026.10.20"
 nox.options.sessions = ["test"]
 nox.options.error_on_missing_interpreters = False
+# What is not found is skipped, never fetched: tools/get-python does that where it is wanted.
+nox.options.download_python = "never"
 
 INTERPRETERS = {version: interpreter for version in VERSIONS if (interpreter := find(version))}
 
