@@ -23,7 +23,7 @@ proptest! {
             // A callback may take away its own reason: the engine may notice one event later.
             let late = naive.callback_acted
                 && (&outcome, &expected)
-                == (&Outcome::Reached(Ok(Reply::Continue)), &Outcome::Reached(Ok(Reply::Disable)));
+                    == (&Outcome::Reached(Ok(Reply::Continue)), &Outcome::Reached(Ok(Reply::Disable)));
             prop_assert!(late || outcome == expected, "{:?}: {:?}, not {:?}", step, outcome, expected);
             prop_assert_eq!(engine.told(), naive.told.clone());
             for code in (0..CODES).map(CodeId) {
