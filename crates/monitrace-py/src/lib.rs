@@ -33,7 +33,7 @@ impl PyTrace {
     #[new]
     #[pyo3(signature = (
         events, *, format = "text", output = None, include = Vec::new(), exclude = Vec::new(),
-        libraries = Vec::new(), directory = "", colour = false, immediate = false,
+        libraries = Vec::new(), hidden = Vec::new(), directory = "", colour = false, immediate = false,
     ))]
     // One for each option of the command line.
     #[allow(clippy::too_many_arguments)]
@@ -44,6 +44,7 @@ impl PyTrace {
         include: Vec<String>,
         exclude: Vec<String>,
         libraries: Vec<String>,
+        hidden: Vec<String>,
         directory: &str,
         colour: bool,
         immediate: bool,
@@ -57,7 +58,7 @@ impl PyTrace {
         let options = TraceOptions {
             events,
             format: format.parse::<Format>().map_err(|error| invalid(&error))?,
-            files: Files::new(&include, &exclude, libraries, directory).map_err(|error| invalid(&error))?,
+            files: Files::new(&include, &exclude, libraries, hidden, directory).map_err(|error| invalid(&error))?,
             colour,
             immediate,
         };
