@@ -116,9 +116,7 @@ def _run_as_main(name: str, *, alter_argv: bool) -> None:
 
 def _absolute(path: str) -> str:
     """Join a path to the working directory as the interpreter does, without normalising it."""
-    if os.path.isabs(path):
-        return path
-    return os.path.join(os.getcwd(), path.removeprefix(os.curdir + os.sep))
+    return os.getcwd() if path == os.curdir else os.path.join(os.getcwd(), path)
 
 
 def _is_importable(path: str) -> bool:

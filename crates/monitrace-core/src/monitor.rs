@@ -8,7 +8,10 @@ use crate::{
 };
 use arc_swap::ArcSwapOption;
 use rustc_hash::FxHashMap;
-use std::sync::atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type SharedCallback<H> = Arc<dyn Callback<H>>;
@@ -233,7 +236,9 @@ impl<H: Host> Monitor<H> {
     /// The events that some tool listens to in this code object, globally or locally.
     pub fn wanted_in(&self, code: CodeId) -> EventSet {
         let configuration = self.lock();
-        ToolId::all().map(|tool| configuration.wanted_by(tool, Some(code))).fold(EventSet::empty(), EventSet::union)
+        ToolId::all()
+            .map(|tool| configuration.wanted_by(tool, Some(code)))
+            .fold(EventSet::empty(), EventSet::union)
     }
 
     /// The code objects that have local events.

@@ -3,7 +3,6 @@
 //! On 3.12 and later the interpreter owns tool ids, disabled locations and the dispatch
 //! (`native`). It knows tools only through `monitrace-core`, and must never import one.
 
-
 mod code_ids;
 mod door;
 pub mod event_ids;

@@ -101,10 +101,12 @@ mod tests {
     use super::*;
 
     fn files(include: &[&str], exclude: &[&str]) -> Files {
-        let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>();
+        let owned =
+            |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>();
         let libraries = owned(&["/lib/python", "<frozen "]);
         let hidden = owned(&["/home/me/tool"]);
-        Files::new(&owned(include), &owned(exclude), libraries, hidden, "/home/me").expect("the patterns are globs")
+        Files::new(&owned(include), &owned(exclude), libraries, hidden, "/home/me")
+            .expect("the patterns are globs")
     }
 
     #[test]
@@ -145,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_broken_pattern_is_named() {
-        let error = Files::new(&["a[".to_owned()], &[], Vec::new(), Vec::new(), "").expect_err("a bracket is open");
+        let error =
+            Files::new(&["a[".to_owned()], &[], Vec::new(), Vec::new(), "").expect_err("a bracket is open");
         assert_eq!(error.pattern, "a[");
     }
 }

@@ -39,7 +39,13 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) fn new(colour: bool) -> Text {
-        Text { colour, place: *PLACE.start(), only_thread: None, threads_differ: false, scratch: String::new() }
+        Text {
+            colour,
+            place: *PLACE.start(),
+            only_thread: None,
+            threads_differ: false,
+            scratch: String::new(),
+        }
     }
 
     fn paint(&self, code: &'static str) -> &'static str {
