@@ -1,0 +1,455 @@
+//! Writes a copy of a code object with hooks. It owns labels, argument sizes and the order in which
+//! things stand; it must never decide where an event happens.
+
+use super::depth::UNREACHED;
+use super::exception_table::{self, Entry};
+use super::instruction::{NONE, encode, extensions};
+use super::line_table::{Position, Writer};
+use super::opcodes::{
+    CALL, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
+    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, SEND, YIELD_VALUE, facts,
+};
+use super::places::{Analysis, Side, side};
+use super::units::{Moved, START, UnitMap};
+use super::{Place, RewriteError};
+use monitrace_core::UnitIndex;
+
+/// The exception table cannot hold larger positions.
+const MOST_UNITS: u32 = (1 << 30) - 1;
+
+/// What a copy is to contain.
+pub struct Plan<'a> {
+    /// Whether to hook the place with this index in [`Analysis::places`].
+    pub wanted: &'a dyn Fn(usize) -> bool,
+    /// The stack size, in slots, of frames that run already. Places whose hook would not fit are
+    /// left out; `None` is no limit.
+    pub stack_limit: Option<u32>,
+    /// Where a running frame enters the copy.
+    pub landing: Option<Landing>,
+}
+
+/// Where a running frame enters a copy, in units of the original.
+///
+/// At the landing the frame has a null and a function pushed (two slots more than at its place).
+/// Calling that function makes the interpreter load the copy's constants; its result is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Landing {
+    /// The instruction that contains the unit has just gone on.
+    After(UnitIndex),
+    /// The instruction that contains `unit` is next, coming from the one that contains `from`.
+    At {
+        /// What is next.
+        unit: UnitIndex,
+        /// What ran last.
+        from: UnitIndex,
+    },
+}
+
+/// A hook in a copy. The constant of the hook with index `i` is `const_count + i`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hook {
+    /// The index of its place in [`Analysis::places`].
+    pub place: usize,
+    /// Its first unit in the copy.
+    pub unit: UnitIndex,
+    /// The argument of the `JUMP_FORWARD` that, written over the first unit, leads behind the hook.
+    pub skip: u8,
+}
+
+/// A copy with hooks.
+#[derive(Debug, Clone)]
+pub struct Rewritten {
+    /// `co_code`.
+    pub code: Vec<u8>,
+    /// `co_exceptiontable`.
+    pub exception_table: Vec<u8>,
+    /// `co_linetable`.
+    pub line_table: Vec<u8>,
+    /// `co_stacksize`, in slots.
+    pub stack_size: u32,
+    /// The hooks, in the order of the copy.
+    pub hooks: Vec<Hook>,
+    /// The first unit of the landing.
+    pub landing: Option<UnitIndex>,
+    /// Where everything went.
+    pub units: UnitMap,
+}
+
+impl Rewritten {
+    /// See [`UnitMap::original_unit`].
+    pub fn original_unit(&self, copy: UnitIndex) -> UnitIndex {
+        self.units.original_unit(copy)
+    }
+
+    /// See [`UnitMap::resume_after`].
+    pub fn resume_after(&self, original: UnitIndex) -> Option<UnitIndex> {
+        self.units.resume_after(original)
+    }
+
+    /// See [`UnitMap::enter_at`].
+    pub fn enter_at(&self, original: UnitIndex, from: UnitIndex) -> Option<UnitIndex> {
+        self.units.enter_at(original, from)
+    }
+}
+
+/// What stands in the copy as one piece, with one position and one guard.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    opcode: u8,
+    extended: u8,
+    /// How many units follow the opcode's: inline caches, or the second half of a hook.
+    tail: u8,
+    jump: Jump,
+    is_hook: bool,
+    has_position: bool,
+    arg: u32,
+    /// Where it jumps, if `jump` is not [`Jump::No`].
+    label: Label,
+    /// The instruction that it belongs to.
+    owner: u32,
+    guard: u32,
+}
+
+impl Item {
+    fn units(&self) -> u32 {
+        u32::from(self.extended) + 1 + u32::from(self.tail)
+    }
+}
+
+/// Where a jump leads: to which part of an instruction's items.
+#[derive(Debug, Clone, Copy)]
+enum Label {
+    Enter(u32),
+    Past(u32),
+    Behind(u32),
+}
+
+/// The items of one instruction, as indices.
+#[derive(Debug, Clone, Copy, Default)]
+struct Parts {
+    first: u32,
+    enter: u32,
+    past: u32,
+    own: u32,
+}
+
+struct Assembler<'a> {
+    analysis: &'a Analysis,
+    items: Vec<Item>,
+    parts: Vec<Parts>,
+    /// The place and the item of each hook.
+    hooks: Vec<(usize, u32)>,
+    stack_size: u32,
+}
+
+impl Analysis {
+    /// Writes a copy with hooks at the places that are wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`RewriteError::Landing`] if the plan's landing is no reachable instruction or does not fit,
+    /// [`RewriteError::Send`] and [`RewriteError::Length`] for code that grows too large.
+    pub fn assemble(&self, plan: &Plan<'_>) -> Result<Rewritten, RewriteError> {
+        let mut assembler = Assembler {
+            analysis: self,
+            items: Vec::with_capacity(self.instructions.len() + self.places.len() + 8),
+            parts: Vec::with_capacity(self.instructions.len()),
+            hooks: Vec::new(),
+            stack_size: self.stack_size,
+        };
+        assembler.add_instructions(plan)?;
+        let landing =
+            plan.landing.map(|landing| assembler.add_landing(landing, plan.stack_limit)).transpose()?;
+        assembler.finish(landing)
+    }
+}
+
+impl Assembler<'_> {
+    fn add_instructions(&mut self, plan: &Plan<'_>) -> Result<(), RewriteError> {
+        let analysis = self.analysis;
+        let mut next_place = 0;
+        for k in 0..analysis.instructions.len() {
+            let mut wanted = [None; 3];
+            while analysis.instruction_of.get(next_place) == Some(&(k as u32)) {
+                let place = &analysis.places[next_place];
+                let fits = plan.stack_limit.is_none_or(|limit| place.depth < limit);
+                if fits && (plan.wanted)(next_place) {
+                    wanted[side(place.event) as usize] = Some(next_place);
+                }
+                next_place += 1;
+            }
+            self.add_instruction(k, wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Adds one instruction with the hooks of its three sides.
+    fn add_instruction(&mut self, k: usize, wanted: [Option<usize>; 3]) -> Result<(), RewriteError> {
+        let analysis = self.analysis;
+        let line_hook = wanted[Side::BeforeFromOtherLine as usize];
+        let before_hook = wanted[Side::Before as usize];
+        let behind_hook = wanted[Side::Behind as usize];
+        let instruction = &analysis.instructions[k];
+        let (owner, guard) = (k as u32, analysis.guarded_by[k]);
+        let mut parts = Parts { first: self.items.len() as u32, ..Parts::default() };
+        let plain = Item {
+            opcode: NOP,
+            extended: 0,
+            tail: 0,
+            jump: Jump::No,
+            is_hook: false,
+            has_position: true,
+            arg: 0,
+            label: Label::Past(owner),
+            owner,
+            guard,
+        };
+
+        if let Some(previous) = k.checked_sub(1).filter(|&p| analysis.instructions[p].row.goes_on()) {
+            let into_line_hook = line_hook.is_some() && analysis.changes_line(previous, k);
+            if line_hook.is_some() && !into_line_hook {
+                self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, ..plain });
+            } else if (into_line_hook || before_hook.is_some()) && analysis.opcode(previous) == LOAD_FAST {
+                self.items.push(plain);
+            }
+        }
+        parts.enter = self.items.len() as u32;
+        if let Some(place) = line_hook {
+            self.add_hook(place, Item { guard: self.guard_before(k), ..plain })?;
+        }
+        parts.past = self.items.len() as u32;
+        if let Some(place) = before_hook {
+            self.add_hook(place, plain)?;
+        }
+        parts.own = self.items.len() as u32;
+        let target = instruction.target;
+        let label = match target {
+            NONE => plain.label,
+            _ if analysis.changes_line(k, target as usize) => Label::Enter(target),
+            _ => Label::Past(target),
+        };
+        self.items.push(Item {
+            opcode: instruction.opcode(),
+            extended: instruction.extended,
+            tail: instruction.row.caches,
+            jump: instruction.row.jump,
+            arg: instruction.arg,
+            label,
+            ..plain
+        });
+        if let Some(place) = behind_hook {
+            // With a position, a trace function would see a line that is not there.
+            self.add_hook(place, Item { has_position: false, ..plain })?;
+        }
+        self.parts.push(parts);
+        Ok(())
+    }
+
+    fn add_hook(&mut self, place: usize, plain: Item) -> Result<(), RewriteError> {
+        let Place { depth, .. } = self.analysis.places[place];
+        let arg = u32::try_from(self.hooks.len()).ok().and_then(|i| self.analysis.const_count.checked_add(i));
+        let arg = arg.ok_or(RewriteError::Length)?;
+        self.stack_size = self.stack_size.max(depth + 1);
+        self.hooks.push((place, self.items.len() as u32));
+        let extended = extensions(arg);
+        self.items.push(Item { opcode: LOAD_CONST, extended, tail: 1, is_hook: true, arg, ..plain });
+        Ok(())
+    }
+
+    /// The guard of a hook before instruction `k`.
+    ///
+    /// At PUSH_EXC_INFO it is not that of the instruction: the guard of an `except` block's body
+    /// ends in POP_EXCEPT, which would take the exception itself for the one that was handled
+    /// before. An exception from the hook goes where one from that clean-up would go.
+    fn guard_before(&self, k: usize) -> u32 {
+        let guard = self.analysis.guarded_by[k];
+        match self.analysis.guards.get(guard as usize) {
+            Some(body) if self.analysis.opcode(k) == PUSH_EXC_INFO => {
+                self.analysis.guarded_by[body.handler as usize]
+            }
+            _ => guard,
+        }
+    }
+
+    /// Adds the landing. Returns the index of its first item, and the unit that it stands for.
+    fn add_landing(&mut self, landing: Landing, limit: Option<u32>) -> Result<(u32, u32), RewriteError> {
+        let analysis = self.analysis;
+        let unit = match landing {
+            Landing::After(unit) | Landing::At { unit, .. } => unit,
+        };
+        let refused = RewriteError::Landing(unit);
+        let containing = |unit: UnitIndex| {
+            let behind = analysis.instructions.partition_point(|i| i.start <= unit.0);
+            let k = behind.checked_sub(1).ok_or(refused)?;
+            let reached = unit.0 < analysis.instructions[k].end() && analysis.depths[k] != UNREACHED;
+            if reached { Ok(k) } else { Err(refused) }
+        };
+        let k = containing(unit)?;
+        let instruction = &analysis.instructions[k];
+        let (label, depth) = match landing {
+            Landing::After(_) if !instruction.row.goes_on() => return Err(refused),
+            Landing::After(_) => (Label::Behind(k as u32), analysis.depths[k + 1]),
+            Landing::At { from, .. } if analysis.changes_line(containing(from)?, k) => {
+                (Label::Enter(k as u32), analysis.depths[k])
+            }
+            Landing::At { .. } => (Label::Past(k as u32), analysis.depths[k]),
+        };
+        if limit.is_some_and(|limit| depth + 2 > limit) {
+            return Err(refused);
+        }
+        self.stack_size = self.stack_size.max(depth + 2);
+        let first = self.items.len() as u32;
+        for opcode in [PRECALL, CALL, POP_TOP, JUMP_BACKWARD_NO_INTERRUPT] {
+            let row = facts(opcode).ok_or(refused)?;
+            self.items.push(Item {
+                opcode,
+                extended: 0,
+                tail: row.caches,
+                jump: row.jump,
+                is_hook: false,
+                has_position: false,
+                arg: 0,
+                label,
+                owner: k as u32,
+                guard: analysis.guarded_by[k],
+            });
+        }
+        Ok((first, instruction.opcode_unit()))
+    }
+
+    fn item(&self, label: Label) -> usize {
+        let item = match label {
+            Label::Enter(k) => self.parts[k as usize].enter,
+            Label::Past(k) => self.parts[k as usize].past,
+            Label::Behind(k) => self.parts[k as usize].own + 1,
+        };
+        item as usize
+    }
+
+    /// Gives every jump its argument. Returns the first unit of each item, and the length.
+    ///
+    /// Sizes only grow, from those of the original, so this ends.
+    fn place_items(&mut self) -> Result<Vec<u32>, RewriteError> {
+        let mut starts = vec![0; self.items.len() + 1];
+        loop {
+            let mut end = 0u32;
+            for (item, start) in self.items.iter().zip(&mut starts[1..]) {
+                end += item.units();
+                *start = end;
+            }
+            if end > MOST_UNITS {
+                return Err(RewriteError::Length);
+            }
+            let mut grown = false;
+            for i in 0..self.items.len() {
+                let item = &self.items[i];
+                if item.jump == Jump::No {
+                    continue;
+                }
+                let arg = starts[i + 1].abs_diff(starts[self.item(item.label)]);
+                let needed = extensions(arg);
+                if needed > item.extended && item.opcode == SEND {
+                    let followed_by = self.items.get(i + 1).map(|next| next.opcode);
+                    if followed_by == Some(YIELD_VALUE) {
+                        let start = self.analysis.instructions[item.owner as usize].start;
+                        return Err(RewriteError::Send(UnitIndex(start)));
+                    }
+                }
+                let item = &mut self.items[i];
+                item.arg = arg;
+                if needed > item.extended {
+                    item.extended = needed;
+                    grown = true;
+                }
+            }
+            if !grown {
+                return Ok(starts);
+            }
+        }
+    }
+
+    fn finish(mut self, landing: Option<(u32, u32)>) -> Result<Rewritten, RewriteError> {
+        let starts = self.place_items()?;
+        let length = starts[self.items.len()];
+        let analysis = self.analysis;
+
+        let mut code = Vec::with_capacity(2 * length as usize);
+        let mut lines = Writer::new(
+            analysis.first_line,
+            analysis.line_table_length + 6 * (self.items.len() - analysis.instructions.len()),
+        );
+        for item in &self.items {
+            encode(item.opcode, item.arg, item.extended, &mut code);
+            if item.is_hook {
+                code.extend([POP_JUMP_FORWARD_IF_TRUE, 0]);
+            } else {
+                code.resize(code.len() + 2 * usize::from(item.tail), 0);
+            }
+            let position = analysis.positions[item.owner as usize];
+            lines.add(item.units(), if item.has_position { position } else { Position::NONE });
+        }
+
+        let hooks = self.hooks.iter().map(|&(place, item)| {
+            let skip = (self.items[item as usize].units() - 1) as u8;
+            Hook { place, unit: UnitIndex(starts[item as usize]), skip }
+        });
+        let moved = self.parts.iter().enumerate().map(|(k, parts)| Moved {
+            original: analysis.instructions[k].start,
+            line: if analysis.is_start(k) { START } else { analysis.positions[k].line_or_none() },
+            first: starts[parts.first as usize],
+            enter: starts[parts.enter as usize],
+            past: starts[parts.past as usize],
+            last: starts[parts.own as usize + 1] - 1,
+        });
+        let units = UnitMap {
+            moved: moved.collect(),
+            original_length: analysis.instructions.last().map_or(0, |last| last.end()),
+            landing: landing.map_or(length, |(item, _)| starts[item as usize]),
+            landing_for: landing.map_or(0, |(_, unit)| unit),
+        };
+        Ok(Rewritten {
+            exception_table: self.exception_table(&starts),
+            line_table: lines.finish(),
+            stack_size: self.stack_size,
+            hooks: hooks.collect(),
+            landing: landing.map(|(item, _)| UnitIndex(starts[item as usize])),
+            code,
+            units,
+        })
+    }
+
+    /// One entry for each run of items with the same guard that enter its handler at the same unit.
+    fn exception_table(&self, starts: &[u32]) -> Vec<u8> {
+        let analysis = self.analysis;
+        let mut table = Vec::new();
+        let mut run: Option<(u32, Entry)> = None;
+        for (i, item) in self.items.iter().enumerate() {
+            let entry = analysis.guards.get(item.guard as usize).map(|guard| {
+                let changes = analysis.changes_line_by_raising(item.owner as usize, guard.handler as usize);
+                let label = if changes { Label::Enter(guard.handler) } else { Label::Past(guard.handler) };
+                Entry {
+                    start: starts[i],
+                    end: starts[i + 1],
+                    target: starts[self.item(label)],
+                    depth: guard.depth,
+                    lasti: guard.lasti,
+                }
+            });
+            match (&mut run, entry) {
+                (Some((guard, run)), Some(entry)) if *guard == item.guard && run.target == entry.target => {
+                    run.end = entry.end;
+                }
+                _ => {
+                    if let Some((_, entry)) = run.take() {
+                        exception_table::encode(&entry, &mut table);
+                    }
+                    run = entry.map(|entry| (item.guard, entry));
+                }
+            }
+        }
+        if let Some((_, entry)) = run {
+            exception_table::encode(&entry, &mut table);
+        }
+        table
+    }
+}

@@ -1,0 +1,125 @@
+//! Units to instructions and back. It owns the encoding of one instruction (`EXTENDED_ARG`, opcode,
+//! inline caches) and must never decide what an instruction is for.
+
+use super::RewriteError;
+use super::opcodes::{self, CACHE, EXTENDED_ARG, Jump, Row};
+use monitrace_core::UnitIndex;
+
+/// Stands for "no instruction" in a vector of instruction indices.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// More units than this are refused, so that no copy outgrows 32-bit positions.
+const MOST_UNITS: usize = 1 << 27;
+
+/// One instruction with its `EXTENDED_ARG`s and inline caches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Instruction {
+    pub(super) row: &'static Row,
+    /// How many `EXTENDED_ARG` units come first.
+    pub(super) extended: u8,
+    pub(super) arg: u32,
+    /// Its first unit, which is where jumps enter.
+    pub(super) start: u32,
+    /// The index of the instruction that it may jump to, else [`NONE`].
+    pub(super) target: u32,
+}
+
+impl Instruction {
+    pub(super) fn opcode(&self) -> u8 {
+        self.row.number
+    }
+
+    /// The unit of the opcode: `f_lasti` and the line table's position while it runs.
+    pub(super) fn opcode_unit(&self) -> u32 {
+        self.start + u32::from(self.extended)
+    }
+
+    /// The unit behind its last inline cache.
+    pub(super) fn end(&self) -> u32 {
+        self.opcode_unit() + 1 + u32::from(self.row.caches)
+    }
+}
+
+/// The instructions of a code object in order, and which of them starts at each unit.
+pub(super) struct Decoded {
+    pub(super) instructions: Vec<Instruction>,
+    /// For each unit and the end of the code, the index of the instruction that starts there.
+    starts: Vec<u32>,
+}
+
+impl Decoded {
+    /// The index of the instruction that starts at this unit; at the end of the code, one behind
+    /// the last.
+    pub(super) fn starting_at(&self, unit: u32) -> Option<u32> {
+        self.starts.get(unit as usize).copied().filter(|&k| k != NONE)
+    }
+}
+
+/// Splits `co_code` into instructions and finds what each one jumps to.
+pub(super) fn decode(code: &[u8]) -> Result<Decoded, RewriteError> {
+    let count = code.len() / 2;
+    if !code.len().is_multiple_of(2) || count > MOST_UNITS {
+        return Err(RewriteError::Length);
+    }
+    let mut instructions = Vec::with_capacity(count);
+    let mut starts = vec![NONE; count + 1];
+    let mut unit = 0;
+    while unit < count {
+        let start = unit;
+        let malformed = RewriteError::Malformed(UnitIndex(start as u32));
+        let mut arg = 0;
+        while code[2 * unit] == EXTENDED_ARG {
+            arg = (arg | u32::from(code[2 * unit + 1])) << 8;
+            unit += 1;
+            if unit == count || unit - start > 3 {
+                return Err(malformed);
+            }
+        }
+        let row = match opcodes::facts(code[2 * unit]) {
+            Some(row) if row.number != CACHE => row,
+            _ => return Err(RewriteError::Opcode(UnitIndex(unit as u32))),
+        };
+        starts[start] = instructions.len() as u32;
+        instructions.push(Instruction {
+            row,
+            extended: (unit - start) as u8,
+            arg: arg | u32::from(code[2 * unit + 1]),
+            start: start as u32,
+            target: NONE,
+        });
+        unit += 1 + usize::from(row.caches);
+        if unit > count {
+            return Err(malformed);
+        }
+    }
+    starts[count] = instructions.len() as u32;
+
+    let behind_last = instructions.len() as u32;
+    for instruction in &mut instructions {
+        let end = i64::from(instruction.end());
+        let target = match instruction.row.jump {
+            Jump::No => continue,
+            Jump::Forward => end + i64::from(instruction.arg),
+            Jump::Backward => end - i64::from(instruction.arg),
+        };
+        instruction.target = usize::try_from(target)
+            .ok()
+            .and_then(|unit| starts.get(unit).copied())
+            .filter(|&k| k < behind_last)
+            .ok_or(RewriteError::Jump(UnitIndex(instruction.start)))?;
+    }
+    Ok(Decoded { instructions, starts })
+}
+
+/// How many `EXTENDED_ARG`s an argument needs.
+pub(super) fn extensions(arg: u32) -> u8 {
+    (arg > 0xff) as u8 + (arg > 0xffff) as u8 + (arg > 0xff_ffff) as u8
+}
+
+/// Appends an instruction without its caches.
+pub(super) fn encode(opcode: u8, arg: u32, extended: u8, code: &mut Vec<u8>) {
+    for byte in (1..=extended).rev() {
+        code.extend([EXTENDED_ARG, (arg >> (8 * byte)) as u8]);
+    }
+    code.extend([opcode, arg as u8]);
+}

@@ -1,0 +1,75 @@
+//! Rewriting of 3.11 bytecode: bytes in, bytes out.
+//!
+//! It finds every place of a code object where an event can be hooked ([`Analysis::places`]) and
+//! assembles copies with hooks at the places that are wanted ([`Analysis::assemble`]). It owns the
+//! format of 3.11 code, exception tables and line tables, and must never hold a Python object,
+//! run Python, panic on any input, or use `unsafe`.
+//!
+//! # A hook
+//!
+//! `LOAD_CONST hook; POP_JUMP_FORWARD_IF_TRUE 0`: the constant is a native object whose truth does
+//! the work and is always false. The operands of an event (a returned value) stay where they are:
+//! [`Place::depth`] says where, because the depth of the stack is known for every instruction. A
+//! place is disabled by writing `JUMP_FORWARD skip` over the hook's first unit ([`Hook::skip`]).
+//!
+//! # Where hooks stand
+//!
+//! CPython 3.12 and later decide while running whether an instruction has another line than the one
+//! before. Here the edges of the control flow are sorted instead: what comes from another line
+//! enters before the hook, what comes from the same line enters past it, and an exception-table
+//! entry counts as the edges from all that it covers. A hook that is reached then always fires.
+//!
+//! Some pairs of instructions must stay neighbours, because the interpreter looks at the next or
+//! the previous unit: `KW_NAMES`, `PRECALL` and `CALL`; `YIELD_VALUE` and `RESUME` (`_PyGen_yf`,
+//! Objects/genobject.c); `SEND` and `YIELD_VALUE` (`gen.throw` reads the jump of `SEND` there). And
+//! `LOAD_FAST` directly before a hook would be quickened together with its `LOAD_CONST`
+//! (Python/specialize.c), which patching would corrupt: a `NOP` stands between.
+//!
+//! # The order of work
+//!
+//! [`instruction`] decodes the units, [`line_table`] and [`exception_table`] their tables, [`depth`]
+//! walks all paths for stack depths, [`places`] finds the places, [`assemble`] writes the copy,
+//! [`units`] maps positions between copy and original. [`verify`] checks the results and shares as
+//! little as possible with the rest. [`opcodes`] is the one table of opcodes.
+//!
+//! With no hook at all the copy is the original, byte for byte, for all that the compiler makes.
+
+#![forbid(unsafe_code)]
+
+mod assemble;
+mod depth;
+mod error;
+mod exception_table;
+mod instruction;
+mod line_table;
+pub mod opcodes;
+mod places;
+mod units;
+mod verify;
+
+pub use assemble::{Hook, Landing, Plan, Rewritten};
+pub use error::RewriteError;
+pub use places::{Analysis, Place};
+pub use units::UnitMap;
+pub use verify::verify;
+
+/// The pieces of a 3.11 code object that rewriting needs.
+#[derive(Debug, Clone, Copy)]
+pub struct CodeBytes<'a> {
+    /// `co_code`: no specialised opcodes, empty inline caches.
+    pub code: &'a [u8],
+    /// `co_exceptiontable`.
+    pub exception_table: &'a [u8],
+    /// `co_linetable`.
+    pub line_table: &'a [u8],
+    /// `co_firstlineno`.
+    pub first_line: i32,
+    /// `co_stacksize`, in slots.
+    pub stack_size: u32,
+    /// The length of `co_consts`; hooks are numbered from here.
+    pub const_count: u32,
+    /// The length of `co_names`.
+    pub name_count: u32,
+    /// Whether `co_flags` has `CO_GENERATOR`, `CO_COROUTINE` or `CO_ASYNC_GENERATOR`.
+    pub is_generator: bool,
+}

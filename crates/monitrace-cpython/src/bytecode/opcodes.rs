@@ -1,0 +1,169 @@
+//! What each opcode of 3.11 does to the stack and where it goes. It owns all numbers of opcodes;
+//! the rows in `opcode_table.rs` are generated from the interpreter's own `opcode` and `dis`
+//! modules, and a test compares them with it.
+
+#[path = "opcode_table.rs"]
+mod table;
+
+pub use table::TABLE;
+
+/// Which way an opcode can jump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Jump {
+    /// It does not.
+    No,
+    /// By its argument, in units, from behind its inline caches.
+    Forward,
+    /// The same, backwards.
+    Backward,
+}
+
+/// What the argument means, as far as rewriting cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// An index into `co_consts`.
+    Const,
+    /// An index into `co_names`; `LOAD_GLOBAL` uses the lowest bit for something else.
+    Name,
+    /// Anything else, or nothing.
+    Other,
+}
+
+/// By how much the stack grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// By this much when it goes on, and by this much when it jumps.
+    Fixed(i8, i8),
+    /// It depends on the argument.
+    ByArgument,
+}
+
+/// One opcode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Its number.
+    pub number: u8,
+    /// Its name in `opcode.opmap`.
+    pub name: &'static str,
+    /// How many inline cache units follow it.
+    pub caches: u8,
+    /// Which way it can jump.
+    pub jump: Jump,
+    /// What its argument means.
+    pub argument: Argument,
+    /// What `dis.stack_effect` says; [`Row::effect`] is what really happens.
+    pub documented: Effect,
+}
+
+const fn row(
+    number: u8,
+    name: &'static str,
+    caches: u8,
+    jump: Jump,
+    argument: Argument,
+    documented: Effect,
+) -> Row {
+    Row { number, name, caches, jump, argument, documented }
+}
+
+const ABSENT: u8 = u8::MAX;
+
+/// From an opcode to its row in [`TABLE`].
+static ROWS: [u8; 256] = {
+    let mut rows = [ABSENT; 256];
+    let mut i = 0;
+    while i < TABLE.len() {
+        rows[TABLE[i].number as usize] = i as u8;
+        i += 1;
+    }
+    rows
+};
+
+/// The opcode's row; `None` if 3.11's compiler has no such opcode.
+pub fn facts(opcode: u8) -> Option<&'static Row> {
+    TABLE.get(ROWS[opcode as usize] as usize)
+}
+
+/// The number of the opcode with this name, when compiling.
+pub(super) const fn number(name: &str) -> u8 {
+    let mut i = 0;
+    while i < TABLE.len() {
+        if same(TABLE[i].name.as_bytes(), name.as_bytes()) {
+            return TABLE[i].number;
+        }
+        i += 1;
+    }
+    panic!("no such opcode")
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+macro_rules! numbers {
+    ($($name:ident)*) => {
+        $(pub(super) const $name: u8 = number(stringify!($name));)*
+    };
+}
+
+numbers! {
+    CACHE CALL CALL_FUNCTION_EX BUILD_CONST_KEY_MAP BUILD_LIST BUILD_MAP BUILD_SET BUILD_SLICE
+    BUILD_STRING BUILD_TUPLE END_ASYNC_FOR EXTENDED_ARG FORMAT_VALUE JUMP_BACKWARD
+    JUMP_BACKWARD_NO_INTERRUPT JUMP_FORWARD KW_NAMES LOAD_CONST LOAD_FAST LOAD_GLOBAL MAKE_FUNCTION
+    NOP POP_JUMP_FORWARD_IF_TRUE POP_TOP PRECALL PUSH_EXC_INFO RAISE_VARARGS RERAISE RESUME
+    RETURN_GENERATOR RETURN_VALUE SEND UNPACK_EX UNPACK_SEQUENCE YIELD_VALUE
+}
+
+impl Row {
+    /// By how much the stack grows when the instruction goes on or, with `jumped`, when it jumps.
+    ///
+    /// It differs from `dis.stack_effect` in three opcodes: `CALL` takes what `PRECALL` leaves in
+    /// place, and the first `send` puts its value on the stack behind `RETURN_GENERATOR`.
+    pub fn effect(&self, arg: u32, jumped: bool) -> i64 {
+        match self.number {
+            PRECALL => 0,
+            CALL => -1 - i64::from(arg),
+            RETURN_GENERATOR => 1,
+            _ => self.documented_effect(arg, jumped),
+        }
+    }
+
+    /// `dis.stack_effect(number, arg, jump=jumped)`.
+    pub fn documented_effect(&self, arg: u32, jumped: bool) -> i64 {
+        let n = i64::from(arg);
+        match self.documented {
+            Effect::Fixed(_, effect) if jumped => effect.into(),
+            Effect::Fixed(effect, _) => effect.into(),
+            Effect::ByArgument => match self.number {
+                UNPACK_SEQUENCE => n - 1,
+                UNPACK_EX => (n & 0xff) + (n >> 8),
+                BUILD_TUPLE | BUILD_LIST | BUILD_SET | BUILD_STRING => 1 - n,
+                BUILD_MAP => 1 - 2 * n,
+                BUILD_CONST_KEY_MAP | RAISE_VARARGS | PRECALL => -n,
+                LOAD_GLOBAL => (n & 1) + 1,
+                CALL_FUNCTION_EX => -2 - (n & 1),
+                MAKE_FUNCTION => -i64::from((n & 0xf).count_ones()),
+                BUILD_SLICE => -1 - i64::from(n == 3),
+                FORMAT_VALUE => -i64::from(n & 4 != 0),
+                _ => unreachable!("the table's test finds every opcode whose effect depends on its argument"),
+            },
+        }
+    }
+
+    /// Whether the next instruction is reached without a jump.
+    pub fn goes_on(&self) -> bool {
+        !matches!(
+            self.number,
+            RETURN_VALUE
+                | RAISE_VARARGS
+                | RERAISE
+                | JUMP_FORWARD
+                | JUMP_BACKWARD
+                | JUMP_BACKWARD_NO_INTERRUPT
+        )
+    }
+}

@@ -1,0 +1,90 @@
+//! Positions in a copy and in its original. It owns the mapping, both ways, and must never know
+//! what an instruction does.
+
+use monitrace_core::UnitIndex;
+
+/// The line of an instruction behind which the function begins: no other line equals it.
+pub(super) const START: i32 = -2;
+
+/// One instruction of the original, and where it went.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moved {
+    /// Its first unit in the original.
+    pub(super) original: u32,
+    /// Its line, -1 for none, or [`START`].
+    pub(super) line: i32,
+    /// The first unit in the copy that belongs to it.
+    pub(super) first: u32,
+    /// Where it is entered from another line.
+    pub(super) enter: u32,
+    /// Where it is entered from its own line.
+    pub(super) past: u32,
+    /// Its last unit, inline caches included, hooks behind it not.
+    pub(super) last: u32,
+}
+
+/// Maps the units of a copy to those of its original, and back, in logarithmic time.
+#[derive(Debug, Clone)]
+pub struct UnitMap {
+    /// In order: `original` and `first` grow together.
+    pub(super) moved: Box<[Moved]>,
+    /// How many units the original has.
+    pub(super) original_length: u32,
+    /// Where the landing begins in the copy (its length, if it has none).
+    pub(super) landing: u32,
+    /// The original unit that the landing stands for.
+    pub(super) landing_for: u32,
+}
+
+impl UnitMap {
+    /// For `f_lasti` and `tb_lasti`: the unit of the original that a unit of the copy stands for.
+    ///
+    /// Opcodes and inline caches keep their distance from the end of their instruction; units of a
+    /// hook stand for its instruction's first unit, those of a landing for the instruction that the
+    /// frame has left or enters.
+    pub fn original_unit(&self, copy: UnitIndex) -> UnitIndex {
+        if copy.0 >= self.landing {
+            return UnitIndex(self.landing_for);
+        }
+        let k = self.moved.partition_point(|moved| moved.first <= copy.0).saturating_sub(1);
+        let Some(moved) = self.moved.get(k) else {
+            return UnitIndex(0);
+        };
+        // A copy's instruction is never shorter than the original, so a hook before it clamps.
+        match moved.last.checked_sub(copy.0) {
+            Some(from_last) => UnitIndex((self.end(k) - 1).saturating_sub(from_last).max(moved.original)),
+            None => UnitIndex(moved.original),
+        }
+    }
+
+    /// For a waiting frame: the copy's last unit of the instruction that contains `original`. What
+    /// follows is what follows that instruction when it goes on, hooks included.
+    ///
+    /// `None` if the original has no such unit.
+    pub fn resume_after(&self, original: UnitIndex) -> Option<UnitIndex> {
+        Some(UnitIndex(self.containing(original)?.last))
+    }
+
+    /// The unit of the copy at which the instruction that contains `original` is entered when the
+    /// instruction before was the one that contains `from`: before its `LINE` hook if the lines
+    /// differ, else past it.
+    ///
+    /// `None` if the original has no such unit.
+    pub fn enter_at(&self, original: UnitIndex, from: UnitIndex) -> Option<UnitIndex> {
+        let (to, from) = (self.containing(original)?, self.containing(from)?);
+        Some(UnitIndex(if to.line != from.line { to.enter } else { to.past }))
+    }
+
+    fn containing(&self, original: UnitIndex) -> Option<&Moved> {
+        if original.0 >= self.original_length {
+            return None;
+        }
+        let behind = self.moved.partition_point(|moved| moved.original <= original.0);
+        self.moved.get(behind.checked_sub(1)?)
+    }
+
+    /// The unit of the original behind instruction `k`.
+    fn end(&self, k: usize) -> u32 {
+        self.moved.get(k + 1).map_or(self.original_length, |next| next.original)
+    }
+}
