@@ -2,88 +2,17 @@
 //! and looks at the copies with the interpreter's own decoders.
 #![cfg(all(Py_3_11, not(Py_3_12)))]
 
+mod common;
+
+use common::{Pieces, load};
 use monitrace_core::{Event, UnitIndex};
-use monitrace_cpython::bytecode::{Analysis, CodeBytes, Landing, Plan, RewriteError, Rewritten, verify};
+use monitrace_cpython::bytecode::{Analysis, Landing, Plan, RewriteError, Rewritten, verify};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
 use std::time::{Duration, Instant};
-
-/// The attributes of a code object that rewriting takes.
-struct Pieces {
-    code: Vec<u8>,
-    exception_table: Vec<u8>,
-    line_table: Vec<u8>,
-    first_line: i32,
-    stack_size: u32,
-    const_count: u32,
-    name_count: u32,
-    is_generator: bool,
-}
-
-const CO_GENERATOR: u32 = 0x20;
-const CO_COROUTINE: u32 = 0x80;
-const CO_ASYNC_GENERATOR: u32 = 0x200;
-
-impl Pieces {
-    fn of(code: &Bound<'_, PyAny>) -> PyResult<Pieces> {
-        let bytes = |name| -> PyResult<Vec<u8>> { code.getattr(name)?.extract() };
-        let flags: u32 = code.getattr("co_flags")?.extract()?;
-        Ok(Pieces {
-            code: bytes("co_code")?,
-            exception_table: bytes("co_exceptiontable")?,
-            line_table: bytes("co_linetable")?,
-            first_line: code.getattr("co_firstlineno")?.extract()?,
-            stack_size: code.getattr("co_stacksize")?.extract()?,
-            const_count: code.getattr("co_consts")?.len()? as u32,
-            name_count: code.getattr("co_names")?.len()? as u32,
-            is_generator: flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR) != 0,
-        })
-    }
-
-    fn bytes(&self) -> CodeBytes<'_> {
-        CodeBytes {
-            code: &self.code,
-            exception_table: &self.exception_table,
-            line_table: &self.line_table,
-            first_line: self.first_line,
-            stack_size: self.stack_size,
-            const_count: self.const_count,
-            name_count: self.name_count,
-            is_generator: self.is_generator,
-        }
-    }
-
-    fn bytes_of_copy<'a>(&self, copy: &'a Rewritten) -> CodeBytes<'a> {
-        CodeBytes {
-            code: &copy.code,
-            exception_table: &copy.exception_table,
-            line_table: &copy.line_table,
-            first_line: self.first_line,
-            stack_size: copy.stack_size,
-            const_count: self.const_count + copy.hooks.len() as u32,
-            name_count: self.name_count,
-            is_generator: self.is_generator,
-        }
-    }
-}
 
 /// The position of each unit, by the interpreter's own reading of the line table.
 fn positions(code: &Bound<'_, PyAny>) -> PyResult<Vec<[Option<i32>; 4]>> {
     code.call_method0("co_positions")?.try_iter()?.map(|position| position?.extract()).collect()
-}
-
-/// A copy as a code object, with something false for every hook.
-fn load<'py>(code: &Bound<'py, PyAny>, copy: &Rewritten) -> PyResult<Bound<'py, PyAny>> {
-    let py = code.py();
-    let mut consts: Vec<Bound<'_, PyAny>> = code.getattr("co_consts")?.extract()?;
-    consts.extend(copy.hooks.iter().map(|_| py.None().into_bound(py)));
-    let changes = PyDict::new(py);
-    changes.set_item("co_code", PyBytes::new(py, &copy.code))?;
-    changes.set_item("co_exceptiontable", PyBytes::new(py, &copy.exception_table))?;
-    changes.set_item("co_linetable", PyBytes::new(py, &copy.line_table))?;
-    changes.set_item("co_stacksize", copy.stack_size)?;
-    changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
-    code.call_method("replace", (), Some(&changes))
 }
 
 /// A small generator of numbers (xorshift), so that a failure can be repeated.
@@ -143,7 +72,9 @@ fn check_copy(
     let depth = verify(&pieces.bytes_of_copy(copy)).unwrap_or_else(|error| panic!("{}: {error}", label()));
     assert!(depth <= copy.stack_size);
 
-    let loaded = load(code, copy)?;
+    let mut consts: Vec<Bound<'_, PyAny>> = code.getattr("co_consts")?.extract()?;
+    consts.extend(copy.hooks.iter().map(|_| code.py().None().into_bound(code.py())));
+    let loaded = load(code, copy, consts)?;
     let (old, new) = (positions(code)?, positions(&loaded)?);
     assert_eq!(new.len(), copy.code.len() / 2);
     let landing_at = copy.landing.map_or(new.len(), |unit| unit.0 as usize);
