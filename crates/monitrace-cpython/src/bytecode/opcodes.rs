@@ -106,7 +106,7 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 
 macro_rules! numbers {
     ($($name:ident)*) => {
-        $(pub(super) const $name: u8 = number(stringify!($name));)*
+        $(pub(crate) const $name: u8 = number(stringify!($name));)*
     };
 }
 
