@@ -42,6 +42,8 @@ mod error;
 mod exception_table;
 mod instruction;
 mod line_table;
+#[cfg(test)]
+mod listing;
 pub mod opcodes;
 mod places;
 mod units;
@@ -51,7 +53,7 @@ pub use assemble::{Hook, Landing, Plan, Rewritten};
 pub use error::RewriteError;
 pub use places::{Analysis, Place};
 pub use units::UnitMap;
-pub use verify::verify;
+pub use verify::{verify, verify_with_landing};
 
 /// The pieces of a 3.11 code object that rewriting needs.
 #[derive(Debug, Clone, Copy)]

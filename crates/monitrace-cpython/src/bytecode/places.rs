@@ -114,6 +114,19 @@ impl Analysis {
         &self.places
     }
 
+    /// How many slots of the stack are in use before the instruction that contains this unit of the
+    /// original; `None` if there is none or no path reaches it.
+    pub fn depth_before(&self, unit: UnitIndex) -> Option<u32> {
+        self.containing(unit).map(|k| self.depths[k])
+    }
+
+    /// The index of the instruction that contains this unit, if a path reaches it.
+    pub(super) fn containing(&self, unit: UnitIndex) -> Option<usize> {
+        let behind = self.instructions.partition_point(|instruction| instruction.start <= unit.0);
+        let k = behind.checked_sub(1)?;
+        (unit.0 < self.instructions[k].end() && self.depths[k] != UNREACHED).then_some(k)
+    }
+
     pub(super) fn opcode(&self, k: usize) -> u8 {
         self.instructions[k].opcode()
     }
