@@ -27,9 +27,9 @@
 //!
 //! # The order of work
 //!
-//! [`instruction`] decodes the units, [`line_table`] and [`exception_table`] their tables, [`depth`]
-//! walks all paths for stack depths, [`places`] finds the places, [`assemble`] writes the copy,
-//! [`units`] maps positions between copy and original. [`verify`] checks the results and shares as
+//! `instruction` decodes the units, `line_table` and `exception_table` their tables, `depth`
+//! walks all paths for stack depths, `places` finds the places, `assemble` writes the copy,
+//! `units` maps positions between copy and original. [`verify`] checks the results and shares as
 //! little as possible with the rest. [`opcodes`] is the one table of opcodes.
 //!
 //! With no hook at all the copy is the original, byte for byte, for all that the compiler makes.

@@ -1,7 +1,7 @@
 //! Where events can be hooked. It owns the rules for each event and must never write code.
 //!
 //! A place belongs to one instruction and stands before or behind it. To add an event, add its rule
-//! to [`Analysis::find_places`] and its side to [`side`]; what stands on an edge of its own (a taken
+//! to `find_places` and its side to `side`; what stands on an edge of its own (a taken
 //! branch, a raised exception) needs a block out of line, which `assemble` appends like a landing.
 
 use super::depth::{Guard, UNREACHED, depths};
