@@ -2,7 +2,9 @@
 
 use monitrace_core::UnitIndex;
 use monitrace_cpython::bytecode::opcodes::TABLE;
-use monitrace_cpython::bytecode::{Analysis, CodeBytes, Landing, Plan, RewriteError, verify};
+use monitrace_cpython::bytecode::{
+    Analysis, CodeBytes, Landing, Plan, RewriteError, verify, verify_with_landing,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -141,7 +143,10 @@ proptest! {
                 const_count: code.const_count + copy.hooks.len() as u32,
                 ..code.bytes()
             };
-            let depth = verify(&bytes);
+            let depth = match (copy.landing, copy.landing_depth) {
+                (Some(unit), Some(depth)) => verify_with_landing(&bytes, unit, depth),
+                _ => verify(&bytes),
+            };
             prop_assert!(depth.is_ok(), "{depth:?}\n{copy:?}");
             // The copy is code like any other.
             prop_assert!(Analysis::new(&bytes).is_ok());

@@ -6,7 +6,9 @@ mod common;
 
 use common::{Pieces, load};
 use monitrace_core::{Event, UnitIndex};
-use monitrace_cpython::bytecode::{Analysis, Landing, Plan, RewriteError, Rewritten, verify};
+use monitrace_cpython::bytecode::{
+    Analysis, Landing, Plan, RewriteError, Rewritten, verify, verify_with_landing,
+};
 use pyo3::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -60,22 +62,37 @@ fn instruction_starts(dis: &Bound<'_, PyModule>, code: &Bound<'_, PyAny>) -> PyR
     Ok(starts)
 }
 
+/// A code object as the interpreter itself reads it.
+struct Original<'a, 'py> {
+    code: &'a Bound<'py, PyAny>,
+    pieces: &'a Pieces,
+    positions: Vec<[Option<i32>; 4]>,
+    starts: Vec<(usize, String)>,
+}
+
 fn check_copy(
-    code: &Bound<'_, PyAny>,
-    pieces: &Pieces,
+    original: &Original<'_, '_>,
     analysis: &Analysis,
     copy: &Rewritten,
     landing: Option<u32>,
 ) -> PyResult<()> {
+    let Original { code, pieces, positions: old, starts: before } = original;
     let dis = code.py().import("dis")?;
     let label = || format!("{code:?}");
-    let depth = verify(&pieces.bytes_of_copy(copy)).unwrap_or_else(|error| panic!("{}: {error}", label()));
+    let verified = |copy: &Rewritten| {
+        let bytes = pieces.bytes_of_copy(copy);
+        match (copy.landing, copy.landing_depth) {
+            (Some(unit), Some(depth)) => verify_with_landing(&bytes, unit, depth),
+            _ => verify(&bytes),
+        }
+    };
+    let depth = verified(copy).unwrap_or_else(|error| panic!("{}: {error}", label()));
     assert!(depth <= copy.stack_size);
 
     let mut consts: Vec<Bound<'_, PyAny>> = code.getattr("co_consts")?.extract()?;
     consts.extend(copy.hooks.iter().map(|_| code.py().None().into_bound(code.py())));
     let loaded = load(code, copy, consts)?;
-    let (old, new) = (positions(code)?, positions(&loaded)?);
+    let new = positions(&loaded)?;
     assert_eq!(new.len(), copy.code.len() / 2);
     let landing_at = copy.landing.map_or(new.len(), |unit| unit.0 as usize);
     let mut is_hook = vec![false; new.len()];
@@ -114,7 +131,7 @@ fn check_copy(
     }
 
     // Every instruction of the original is in the copy, in order, where the map says.
-    let (before, after) = (instruction_starts(&dis, code)?, instruction_starts(&dis, &loaded)?);
+    let after = instruction_starts(&dis, &loaded)?;
     let ours: Vec<_> = after
         .iter()
         .filter(|(unit, _)| *unit < landing_at && !is_hook[*unit])
@@ -122,8 +139,8 @@ fn check_copy(
             // What is left but not of the original: jumps around a hook, and NOPs before one.
             let original = copy.original_unit(UnitIndex(*unit as u32)).0 as usize;
             let last = copy.resume_after(UnitIndex(original as u32)).unwrap().0 as usize;
-            let own = after.iter().rev().find(|(start, _)| *start <= last).unwrap().0;
-            *unit == own
+            let behind = after.partition_point(|(start, _)| *start <= last);
+            *unit == after[behind - 1].0
         })
         .collect();
     assert_eq!(before.len(), ours.len(), "{}", label());
@@ -142,7 +159,7 @@ fn check_copy(
         let unit = 2 * hook.unit.0 as usize;
         disabled.code[unit..unit + 2].copy_from_slice(&[JUMP_FORWARD, hook.skip]);
     }
-    assert!(verify(&pieces.bytes_of_copy(&disabled)).is_ok(), "{} disabled", label());
+    assert!(verified(&disabled).is_ok(), "{} disabled", label());
     Ok(())
 }
 
@@ -158,7 +175,9 @@ fn check_code(code: &Bound<'_, PyAny>, random: &mut Random, totals: &mut Totals)
     let hooked = analysis.assemble(&all).unwrap_or_else(|error| refused(error));
     totals.time += begun.elapsed();
     assert_eq!(hooked.hooks.len(), analysis.places().len());
-    check_copy(code, &pieces, &analysis, &hooked, None)?;
+    let starts = instruction_starts(&code.py().import("dis")?, code)?;
+    let original = Original { code, pieces: &pieces, positions: positions(code)?, starts };
+    check_copy(&original, &analysis, &hooked, None)?;
 
     let plain = analysis
         .assemble(&Plan { wanted: &|_| false, stack_limit: None, landing: None })
@@ -181,7 +200,11 @@ fn check_code(code: &Bound<'_, PyAny>, random: &mut Random, totals: &mut Totals)
     match analysis.assemble(&Plan { wanted: &some, stack_limit: limit, landing }) {
         Ok(copy) => {
             let stands_for = landing.map(|_| copy.original_unit(copy.landing.unwrap()).0);
-            check_copy(code, &pieces, &analysis, &copy, stands_for)?;
+            if let Some(stands_for) = stands_for {
+                let last = copy.resume_after(UnitIndex(stands_for));
+                assert_eq!(last, copy.resume_after(UnitIndex(unit)), "{code:?} landing at {unit}");
+            }
+            check_copy(&original, &analysis, &copy, stands_for)?;
             if let Some(limit) = limit {
                 assert!(copy.stack_size <= limit);
             }

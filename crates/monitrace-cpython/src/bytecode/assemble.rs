@@ -1,7 +1,6 @@
 //! Writes a copy of a code object with hooks. It owns labels, argument sizes and the order in which
 //! things stand; it must never decide where an event happens.
 
-use super::depth::UNREACHED;
 use super::exception_table::{self, Entry};
 use super::instruction::{NONE, encode, extensions};
 use super::line_table::{Position, Writer};
@@ -71,6 +70,8 @@ pub struct Rewritten {
     pub hooks: Vec<Hook>,
     /// The first unit of the landing.
     pub landing: Option<UnitIndex>,
+    /// How many slots a frame has in use when it enters there, the two that are pushed included.
+    pub landing_depth: Option<u32>,
     /// Where everything went.
     pub units: UnitMap,
 }
@@ -131,6 +132,15 @@ struct Parts {
     enter: u32,
     past: u32,
     own: u32,
+}
+
+/// The items of a landing.
+struct Pad {
+    first: u32,
+    /// The unit of the original that it stands for.
+    stands_for: u32,
+    /// The depth of the stack where it begins.
+    depth: u32,
 }
 
 struct Assembler<'a> {
@@ -271,19 +281,13 @@ impl Assembler<'_> {
         }
     }
 
-    /// Adds the landing. Returns the index of its first item, and the unit that it stands for.
-    fn add_landing(&mut self, landing: Landing, limit: Option<u32>) -> Result<(u32, u32), RewriteError> {
+    fn add_landing(&mut self, landing: Landing, limit: Option<u32>) -> Result<Pad, RewriteError> {
         let analysis = self.analysis;
         let unit = match landing {
             Landing::After(unit) | Landing::At { unit, .. } => unit,
         };
         let refused = RewriteError::Landing(unit);
-        let containing = |unit: UnitIndex| {
-            let behind = analysis.instructions.partition_point(|i| i.start <= unit.0);
-            let k = behind.checked_sub(1).ok_or(refused)?;
-            let reached = unit.0 < analysis.instructions[k].end() && analysis.depths[k] != UNREACHED;
-            if reached { Ok(k) } else { Err(refused) }
-        };
+        let containing = |unit| analysis.containing(unit).ok_or(refused);
         let k = containing(unit)?;
         let instruction = &analysis.instructions[k];
         let (label, depth) = match landing {
@@ -314,7 +318,7 @@ impl Assembler<'_> {
                 guard: analysis.guarded_by[k],
             });
         }
-        Ok((first, instruction.opcode_unit()))
+        Ok(Pad { first, stands_for: instruction.opcode_unit(), depth: depth + 2 })
     }
 
     fn item(&self, label: Label) -> usize {
@@ -368,7 +372,7 @@ impl Assembler<'_> {
         }
     }
 
-    fn finish(mut self, landing: Option<(u32, u32)>) -> Result<Rewritten, RewriteError> {
+    fn finish(mut self, landing: Option<Pad>) -> Result<Rewritten, RewriteError> {
         let starts = self.place_items()?;
         let length = starts[self.items.len()];
         let analysis = self.analysis;
@@ -404,15 +408,16 @@ impl Assembler<'_> {
         let units = UnitMap {
             moved: moved.collect(),
             original_length: analysis.instructions.last().map_or(0, |last| last.end()),
-            landing: landing.map_or(length, |(item, _)| starts[item as usize]),
-            landing_for: landing.map_or(0, |(_, unit)| unit),
+            landing: landing.as_ref().map_or(length, |pad| starts[pad.first as usize]),
+            landing_for: landing.as_ref().map_or(0, |pad| pad.stands_for),
         };
         Ok(Rewritten {
             exception_table: self.exception_table(&starts),
             line_table: lines.finish(),
             stack_size: self.stack_size,
             hooks: hooks.collect(),
-            landing: landing.map(|(item, _)| UnitIndex(starts[item as usize])),
+            landing: landing.as_ref().map(|pad| UnitIndex(starts[pad.first as usize])),
+            landing_depth: landing.map(|pad| pad.depth),
             code,
             units,
         })
@@ -451,5 +456,197 @@ impl Assembler<'_> {
             exception_table::encode(&entry, &mut table);
         }
         table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listing::{Listing, bytes_of, show};
+    use super::super::verify;
+    use super::*;
+    use monitrace_core::Event;
+
+    const ALL: Plan<'static> = Plan { wanted: &|_| true, stack_limit: None, landing: None };
+
+    fn lines_of(listing: &str) -> Vec<&str> {
+        listing.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+    }
+
+    #[track_caller]
+    fn assert_listing(copy: &Rewritten, expected: &str) {
+        verify(&bytes_of(copy)).unwrap();
+        let shown = show(&bytes_of(copy));
+        assert_eq!(lines_of(&shown), lines_of(expected), "\n{shown}");
+    }
+
+    #[test]
+    fn edges_are_sorted_by_line() {
+        // Instruction 5 (line 3) is reached from line 2 by a jump and from line 3 by going on.
+        let code = Listing::new(
+            1,
+            "1 RESUME 0
+             2 LOAD_FAST 0
+             2 POP_JUMP_FORWARD_IF_TRUE @join
+             3 LOAD_FAST 0
+             3 POP_TOP
+       join: 3 LOAD_CONST 0
+             3 RETURN_VALUE",
+        );
+        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let events: Vec<_> =
+            analysis.places().iter().map(|place| (place.event, place.offset.0, place.depth)).collect();
+        assert_eq!(
+            events,
+            [
+                (Event::PyStart, 0, 0),
+                (Event::Line, 2, 0),
+                (Event::Line, 6, 0),
+                (Event::Line, 10, 0),
+                (Event::PyReturn, 12, 1),
+            ]
+        );
+        let copy = analysis.assemble(&ALL).unwrap();
+        assert_eq!(copy.stack_size, 2);
+        assert_listing(
+            &copy,
+            " 0 1 RESUME 0
+              1 - LOAD_CONST 4
+              2 - POP_JUMP_FORWARD_IF_TRUE to 3
+              3 2 LOAD_CONST 5
+              4 2 POP_JUMP_FORWARD_IF_TRUE to 5
+              5 2 LOAD_FAST 0
+              6 2 POP_JUMP_FORWARD_IF_TRUE to 12
+              7 3 LOAD_CONST 6
+              8 3 POP_JUMP_FORWARD_IF_TRUE to 9
+              9 3 LOAD_FAST 0
+             10 3 POP_TOP 0
+             11 3 JUMP_FORWARD to 14
+             12 3 LOAD_CONST 7
+             13 3 POP_JUMP_FORWARD_IF_TRUE to 14
+             14 3 LOAD_CONST 0
+             15 3 LOAD_CONST 8
+             16 3 POP_JUMP_FORWARD_IF_TRUE to 17
+             17 3 RETURN_VALUE 0",
+        );
+        // Entering instruction 5 by its units, from line 2 and from line 3.
+        let at = UnitIndex;
+        assert_eq!(copy.enter_at(at(5), at(2)), Some(at(12)));
+        assert_eq!(copy.enter_at(at(5), at(4)), Some(at(14)));
+        assert_eq!(copy.enter_at(at(1), at(0)), Some(at(3)));
+        assert_eq!(copy.resume_after(at(4)), Some(at(10)));
+        assert_eq!(copy.enter_at(at(7), at(0)), None);
+        assert_eq!(copy.resume_after(at(7)), None);
+    }
+
+    #[test]
+    fn a_nop_keeps_load_fast_from_a_hook() {
+        let code = Listing::new(1, "1 RESUME 0\n 1 LOAD_FAST 0\n 1 RETURN_VALUE");
+        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let returns = |place: usize| analysis.places()[place].event == Event::PyReturn;
+        let copy = analysis.assemble(&Plan { wanted: &returns, ..ALL }).unwrap();
+        assert_listing(
+            &copy,
+            " 0 1 RESUME 0
+              1 1 LOAD_FAST 0
+              2 1 NOP 0
+              3 1 LOAD_CONST 4
+              4 1 POP_JUMP_FORWARD_IF_TRUE to 5
+              5 1 RETURN_VALUE 0",
+        );
+    }
+
+    #[test]
+    fn a_hook_that_does_not_fit_is_left_out() {
+        let code = Listing::new(1, "1 RESUME 0\n 2 LOAD_CONST 0\n 2 RETURN_VALUE");
+        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let copy = analysis.assemble(&Plan { stack_limit: Some(1), ..ALL }).unwrap();
+        let hooked: Vec<_> = copy.hooks.iter().map(|hook| analysis.places()[hook.place].event).collect();
+        assert_eq!(hooked, [Event::PyStart, Event::Line]);
+        assert_eq!(copy.stack_size, 1);
+    }
+
+    #[test]
+    fn a_landing_leads_behind_or_before_its_instruction() {
+        let code =
+            Listing::new(3, "1 RESUME 0\n 2 LOAD_CONST 0\n 3 POP_TOP\n 3 LOAD_CONST 0\n 3 RETURN_VALUE");
+        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let at = UnitIndex;
+        let enter = |landing| {
+            let copy = analysis.assemble(&Plan { landing: Some(landing), ..ALL }).unwrap();
+            let start = copy.landing.unwrap();
+            // The target of the jump backward, which is the copy's last unit.
+            let back = u32::from(*copy.code.last().unwrap());
+            (copy.original_unit(start), at(copy.code.len() as u32 / 2 - back), copy)
+        };
+        let (stands_for, target, copy) = enter(Landing::After(at(1)));
+        assert_eq!((stands_for, target.0), (at(1), copy.resume_after(at(1)).unwrap().0 + 1));
+        let (stands_for, target, copy) = enter(Landing::At { unit: at(2), from: at(1) });
+        assert_eq!((stands_for, Some(target)), (at(2), copy.enter_at(at(2), at(1))));
+        let (_, target, copy) = enter(Landing::At { unit: at(2), from: at(3) });
+        assert_eq!(Some(target), copy.enter_at(at(2), at(3)));
+
+        for landing in
+            [Landing::After(at(4)), Landing::After(at(5)), Landing::At { unit: at(1), from: at(5) }]
+        {
+            let plan = Plan { landing: Some(landing), ..ALL };
+            assert!(matches!(analysis.assemble(&plan), Err(RewriteError::Landing(_))), "{landing:?}");
+        }
+        let plan = Plan { landing: Some(Landing::After(at(1))), stack_limit: Some(2), ..ALL };
+        assert_eq!(analysis.assemble(&plan).err(), Some(RewriteError::Landing(at(1))));
+    }
+
+    #[test]
+    fn handlers_are_entered_by_line_and_a_failing_hook_leaves_the_handler() {
+        // try: (lines 2 and 3) ... except: (line 3), whose body has a clean-up (unit 9).
+        let mut code = Listing::new(
+            4,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+             2 POP_TOP
+             3 LOAD_CONST 0
+             3 RETURN_VALUE
+             3 PUSH_EXC_INFO
+             3 POP_TOP
+             3 POP_EXCEPT
+             3 JUMP_BACKWARD 6
+             - COPY 3
+             - POP_EXCEPT
+             - RERAISE 1",
+        );
+        // Units 1 to 5 go to 5 with depth 0, units 5 to 7 to 9 with depth 1 and the position.
+        code.exception_table = vec![0x80 | 1, 4, 5, 0, 0x80 | 5, 2, 9, 1 << 1 | 1];
+        verify(&code.bytes()).unwrap();
+        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let handler =
+            analysis.places().iter().position(|p| p.event == Event::Line && p.offset.0 == 10).unwrap();
+        let copy = analysis.assemble(&Plan { wanted: &|place| place == handler, ..ALL }).unwrap();
+        verify(&bytes_of(&copy)).unwrap();
+
+        let entries = exception_table::decode(&copy.exception_table).unwrap();
+        let targets: Vec<_> = entries.iter().map(|entry| (entry.start, entry.end, entry.target)).collect();
+        let hook = copy.hooks[0].unit.0;
+        // Line 2 enters before the hook, line 3 behind it; the hook itself has no handler.
+        assert_eq!(targets, [(1, 3, hook), (3, 5, hook + 2), (hook + 2, hook + 4, hook + 6)]);
+    }
+
+    #[test]
+    fn the_jump_of_a_send_stays_one_byte() {
+        let filler = "3 LOAD_CONST 0\n 4 POP_TOP\n".repeat(126);
+        let text = format!(
+            "1 RESUME 0
+             2 LOAD_CONST 0
+             2 GET_YIELD_FROM_ITER
+             2 LOAD_CONST 0
+       send: 2 SEND @end
+             2 YIELD_VALUE
+             2 RESUME 2
+             {filler}
+             2 JUMP_BACKWARD_NO_INTERRUPT 255
+        end: 2 RETURN_VALUE"
+        );
+        let code = Listing::new(3, &text);
+        let analysis = Analysis::new(&code.bytes()).unwrap();
+        assert_eq!(analysis.assemble(&ALL).err(), Some(RewriteError::Send(UnitIndex(4))));
+        assert!(analysis.assemble(&Plan { wanted: &|_| false, ..ALL }).is_ok());
     }
 }

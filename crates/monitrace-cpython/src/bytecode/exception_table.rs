@@ -81,3 +81,54 @@ pub(super) fn encode(entry: &Entry, table: &mut Vec<u8>) {
     item(entry.target, 0);
     item(entry.depth << 1 | u32::from(entry.lasti), 0);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let distance = prop_oneof![0..70u32, 0..1u32 << 22];
+        let entry = (distance.clone(), distance, 0..1u32 << 29, 0..1u32 << 28, any::<bool>());
+        prop::collection::vec(entry, 0..20).prop_map(|entries| {
+            let mut end = 0;
+            entries
+                .into_iter()
+                .map(|(gap, length, target, depth, lasti)| {
+                    let start = end + gap;
+                    end = start + length + 1;
+                    Entry { start, end, target, depth, lasti }
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(entries in entries()) {
+            let mut table = Vec::new();
+            entries.iter().for_each(|entry| encode(entry, &mut table));
+            prop_assert_eq!(decode(&table), Ok(entries));
+        }
+
+        #[test]
+        fn a_cut_table_is_refused(entries in entries(), cut in 1..4usize) {
+            let mut table = Vec::new();
+            entries.iter().for_each(|entry| encode(entry, &mut table));
+            prop_assume!(!table.is_empty());
+            // Each entry has four items or more, so this cuts into the last one.
+            table.truncate(table.len() - cut);
+            prop_assert_eq!(decode(&table), Err(RewriteError::ExceptionTable));
+        }
+    }
+
+    #[test]
+    fn entries_in_disorder_are_refused() {
+        let entry = |start, end| Entry { start, end, target: 9, depth: 0, lasti: false };
+        for disorder in [[entry(4, 6), entry(1, 2)], [entry(1, 4), entry(3, 6)]] {
+            let mut table = Vec::new();
+            disorder.iter().for_each(|entry| encode(entry, &mut table));
+            assert_eq!(decode(&table), Err(RewriteError::ExceptionTable));
+        }
+    }
+}

@@ -123,3 +123,37 @@ pub(super) fn encode(opcode: u8, arg: u32, extended: u8, code: &mut Vec<u8>) {
     }
     code.extend([opcode, arg as u8]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::opcodes::{JUMP_BACKWARD, JUMP_FORWARD, LOAD_CONST, LOAD_GLOBAL, NOP};
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_as_they_are_written() {
+        for arg in [0, 1, 0xff, 0x100, 0xffff, 0x1_0000, 0xff_ffff, 0x100_0000, u32::MAX] {
+            let mut code = Vec::new();
+            encode(LOAD_CONST, arg, extensions(arg), &mut code);
+            let decoded = decode(&code).ok().unwrap();
+            let [instruction] = decoded.instructions[..] else { panic!("{arg}") };
+            assert_eq!((instruction.arg, instruction.extended), (arg, extensions(arg)));
+            assert_eq!(instruction.end() as usize, code.len() / 2);
+        }
+    }
+
+    #[test]
+    fn what_the_compiler_would_not_make_is_refused() {
+        let refusal = |code: &[u8]| decode(code).err();
+        let at = UnitIndex;
+        assert_eq!(refusal(&[NOP]), Some(RewriteError::Length));
+        assert_eq!(refusal(&[CACHE, 0]), Some(RewriteError::Opcode(at(0))));
+        assert_eq!(refusal(&[NOP, 0, 255, 0]), Some(RewriteError::Opcode(at(1))));
+        assert_eq!(refusal(&[NOP, 0, LOAD_GLOBAL, 0, 0, 0]), Some(RewriteError::Malformed(at(1))));
+        assert_eq!(refusal(&[EXTENDED_ARG, 0]), Some(RewriteError::Malformed(at(0))));
+        assert_eq!(refusal(&[EXTENDED_ARG, 0].repeat(5)), Some(RewriteError::Malformed(at(0))));
+        assert_eq!(refusal(&[JUMP_BACKWARD, 2]), Some(RewriteError::Jump(at(0))));
+        assert_eq!(refusal(&[JUMP_FORWARD, 0]), Some(RewriteError::Jump(at(0))));
+        let between = [JUMP_FORWARD, 1, EXTENDED_ARG, 1, LOAD_CONST, 0];
+        assert_eq!(refusal(&between), Some(RewriteError::Jump(at(0))));
+    }
+}

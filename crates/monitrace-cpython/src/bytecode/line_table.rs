@@ -222,3 +222,57 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn position() -> impl Strategy<Value = Position> {
+        let line = prop_oneof![0..40, 0..i32::MAX / 2];
+        let lines = prop_oneof![4 => Just(0), 1 => 0..300, 1 => 0..i32::MAX / 2];
+        let column = || prop_oneof![Just(-1), 0..100, 0..200, 0..i32::MAX];
+        prop_oneof![
+            1 => Just(Position::NONE),
+            9 => (line, lines, column(), column()).prop_map(|(line, lines, column, end_column)| {
+                Position { line, end_line: line + lines, column, end_column }
+            }),
+        ]
+    }
+
+    /// Half a position is written as none where the compiler would.
+    fn as_written(position: Position) -> Position {
+        let Position { line, end_line, column, end_column } = position;
+        if line == end_line && (column < 0 || end_column < 0) {
+            Position { column: -1, end_column: -1, ..position }
+        } else {
+            position
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            runs in prop::collection::vec((1..30u32, position()), 0..40),
+            first_line in any::<i32>(),
+        ) {
+            let mut writer = Writer::new(first_line, 0);
+            runs.iter().for_each(|&(units, position)| writer.add(units, position));
+            let table = writer.finish();
+            let mut cursor = Cursor::new(&table, first_line);
+            let mut unit = 0;
+            for (units, position) in runs {
+                for _ in 0..units {
+                    prop_assert_eq!(cursor.at(unit), Ok(as_written(position)));
+                    unit += 1;
+                }
+            }
+            prop_assert_eq!(cursor.at(unit), Ok(Position::NONE));
+        }
+
+        #[test]
+        fn any_table_ends(table in prop::collection::vec(any::<u8>(), 0..60), first_line in any::<i32>()) {
+            let _ = Cursor::new(&table, first_line).at(u32::MAX);
+        }
+    }
+}

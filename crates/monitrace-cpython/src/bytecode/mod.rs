@@ -27,9 +27,9 @@
 //!
 //! # The order of work
 //!
-//! [`instruction`] decodes the units, [`line_table`] and [`exception_table`] their tables, [`depth`]
-//! walks all paths for stack depths, [`places`] finds the places, [`assemble`] writes the copy,
-//! [`units`] maps positions between copy and original. [`verify`] checks the results and shares as
+//! `instruction` decodes the units, `line_table` and `exception_table` their tables, `depth`
+//! walks all paths for stack depths, `places` finds the places, `assemble` writes the copy,
+//! `units` maps positions between copy and original. [`verify`] checks the results and shares as
 //! little as possible with the rest. [`opcodes`] is the one table of opcodes.
 //!
 //! With no hook at all the copy is the original, byte for byte, for all that the compiler makes.
@@ -42,6 +42,8 @@ mod error;
 mod exception_table;
 mod instruction;
 mod line_table;
+#[cfg(test)]
+mod listing;
 pub mod opcodes;
 mod places;
 mod units;
@@ -51,7 +53,7 @@ pub use assemble::{Hook, Landing, Plan, Rewritten};
 pub use error::RewriteError;
 pub use places::{Analysis, Place};
 pub use units::UnitMap;
-pub use verify::verify;
+pub use verify::{verify, verify_with_landing};
 
 /// The pieces of a 3.11 code object that rewriting needs.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Where events can be hooked. It owns the rules for each event and must never write code.
 //!
 //! A place belongs to one instruction and stands before or behind it. To add an event, add its rule
-//! to [`Analysis::find_places`] and its side to [`side`]; what stands on an edge of its own (a taken
+//! to `find_places` and its side to `side`; what stands on an edge of its own (a taken
 //! branch, a raised exception) needs a block out of line, which `assemble` appends like a landing.
 
 use super::depth::{Guard, UNREACHED, depths};
@@ -112,6 +112,19 @@ impl Analysis {
     /// All places, in the order of the code. It does not depend on what is hooked.
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// How many slots of the stack are in use before the instruction that contains this unit of the
+    /// original; `None` if there is none or no path reaches it.
+    pub fn depth_before(&self, unit: UnitIndex) -> Option<u32> {
+        self.containing(unit).map(|k| self.depths[k])
+    }
+
+    /// The index of the instruction that contains this unit, if a path reaches it.
+    pub(super) fn containing(&self, unit: UnitIndex) -> Option<usize> {
+        let behind = self.instructions.partition_point(|instruction| instruction.start <= unit.0);
+        let k = behind.checked_sub(1)?;
+        (unit.0 < self.instructions[k].end() && self.depths[k] != UNREACHED).then_some(k)
     }
 
     pub(super) fn opcode(&self, k: usize) -> u8 {

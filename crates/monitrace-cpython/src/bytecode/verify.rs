@@ -25,6 +25,24 @@ struct Step {
 /// jump or a handler does not begin an instruction; if a constant or name is missing; if
 /// instructions are apart that the interpreter expects together.
 pub fn verify(code: &CodeBytes<'_>) -> Result<u32, RewriteError> {
+    walk(code, vec![(0, 0)])
+}
+
+/// The same, with paths that begin at `landing` with `depth` slots in use as well.
+///
+/// # Errors
+///
+/// Those of [`verify`].
+pub fn verify_with_landing(
+    code: &CodeBytes<'_>,
+    landing: UnitIndex,
+    depth: u32,
+) -> Result<u32, RewriteError> {
+    walk(code, vec![(0, 0), (landing.0 as usize, depth.into())])
+}
+
+/// `paths` are the units where paths begin, and the depths.
+fn walk(code: &CodeBytes<'_>, mut paths: Vec<(usize, i64)>) -> Result<u32, RewriteError> {
     let units = code.code.len() / 2;
     if !code.code.len().is_multiple_of(2) || units == 0 {
         return Err(RewriteError::Length);
@@ -41,7 +59,6 @@ pub fn verify(code: &CodeBytes<'_>) -> Result<u32, RewriteError> {
     }
 
     let mut seen: Vec<Option<i64>> = vec![None; units];
-    let mut paths = vec![(0usize, 0i64)];
     let mut greatest = 0;
     while let Some((unit, depth)) = paths.pop() {
         let here = UnitIndex(unit as u32);
@@ -235,5 +252,68 @@ pub(super) fn takes_and_gives(name: &str, n: i64) -> (i64, i64, i64) {
         name if name.starts_with("POP_JUMP_") => same(1, 0),
         // Taking more than any stack has refuses what is not listed.
         _ => (i64::from(u32::MAX) + 1, 0, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listing::Listing;
+    use super::super::opcodes::TABLE;
+    use super::*;
+
+    /// Two accounts of the stack, one from the interpreter's modules and one from its loop.
+    #[test]
+    fn the_two_lists_of_effects_agree() {
+        for row in TABLE {
+            for arg in (0..300).chain([0x1234, 0xffff]) {
+                let (takes, gives, gives_jumping) = takes_and_gives(row.name, arg.into());
+                assert_eq!(gives - takes, row.effect(arg, false), "{} {arg}", row.name);
+                assert_eq!(gives_jumping - takes, row.effect(arg, true), "{} {arg}", row.name);
+                assert_eq!(!ends_path(row.name), row.goes_on(), "{}", row.name);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn refused(stack_size: u32, text: &str) -> RewriteError {
+        verify(&Listing::new(stack_size, text).bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn corrupt_code_is_seen() {
+        let at = UnitIndex;
+        let sound = Listing::new(2, "1 RESUME 0\n 1 LOAD_CONST 0\n 1 RETURN_VALUE");
+        assert_eq!(verify(&sound.bytes()), Ok(1));
+
+        assert_eq!(refused(9, "1 POP_TOP\n 1 NOP"), RewriteError::Stack(at(0)));
+        assert_eq!(refused(9, "1 LOAD_CONST 0\n 1 COPY 2\n 1 RETURN_VALUE"), RewriteError::Stack(at(1)));
+        assert_eq!(refused(0, "1 LOAD_CONST 0\n 1 RETURN_VALUE"), RewriteError::Stack(at(1)));
+        assert_eq!(
+            refused(9, "1 LOAD_CONST 0\n 1 LOAD_CONST 0\n 1 RETURN_VALUE"),
+            RewriteError::Stack(at(2))
+        );
+        assert_eq!(refused(9, "1 NOP"), RewriteError::NoReturn);
+        assert_eq!(refused(9, "1 LOAD_CONST 4\n 1 RETURN_VALUE"), RewriteError::Context(at(0)));
+        assert_eq!(refused(9, "1 LOAD_GLOBAL 8\n 1 RETURN_VALUE"), RewriteError::Context(at(0)));
+        assert_eq!(refused(9, "1 KW_NAMES 0\n 1 NOP\n 1 PRECALL 0\n 1 CALL 0"), RewriteError::Context(at(0)));
+        assert_eq!(refused(9, "1 LOAD_CONST 0\n 1 YIELD_VALUE\n 1 NOP"), RewriteError::Context(at(1)));
+        // Into the cache of LOAD_GLOBAL; and to one instruction with two depths.
+        assert_eq!(
+            refused(9, "1 JUMP_FORWARD 1\n 1 LOAD_GLOBAL 0\n 1 RETURN_VALUE"),
+            RewriteError::Jump(at(2))
+        );
+        let joined = "1 LOAD_CONST 0\n 1 POP_JUMP_FORWARD_IF_TRUE 1\n 1 LOAD_CONST 0\n 1 LOAD_CONST 0\n 1 RETURN_VALUE";
+        assert!(matches!(refused(9, joined), RewriteError::Stack(_)));
+    }
+
+    #[test]
+    fn a_handler_needs_its_slots() {
+        let mut code = Listing::new(3, "1 LOAD_CONST 0\n 1 RETURN_VALUE\n 1 RERAISE 0");
+        for (depth, sound) in [(0, true), (1 << 1, false)] {
+            code.exception_table = vec![0x80, 1, 2, depth];
+            assert_eq!(verify(&code.bytes()).is_ok(), sound, "{depth}");
+        }
+        code.exception_table = vec![0x80, 1, 9, 0];
+        assert_eq!(verify(&code.bytes()), Err(RewriteError::ExceptionTable));
     }
 }
