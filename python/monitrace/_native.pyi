@@ -18,7 +18,7 @@ class Trace:
         cls,
         events: Sequence[str],
         *,
-        format: str = "text",
+        format: str = "text",  # noqa: A002
         output: str | PathLike[str] | None = None,
         include: Sequence[str] = ...,
         exclude: Sequence[str] = ...,
