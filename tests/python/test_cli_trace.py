@@ -402,8 +402,10 @@ def test_threads_are_told_apart(tmp_path: Path) -> None:
         "def work(n):\n"
         "    for _ in range(n):\n"
         "        x = 1\n"
-        "threads = [threading.Thread(target=work, args=(50,)) for _ in range(3)]\n"
-        "for t in threads: t.start()\n"
+        "threads = []\n"
+        "for _ in range(3):\n"
+        "    threads.append(threading.Thread(target=work, args=(50,)))\n"
+        "    threads[-1].start()\n"
         "for t in threads: t.join()\n"
     )
     got = events(tmp_path, "program.py")

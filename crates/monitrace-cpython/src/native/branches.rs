@@ -6,7 +6,7 @@
 
 use super::listener::{Words, tell};
 use crate::{CPython, code_id};
-use monitrace_core::{ByteOffset, Callback, CodeId, Event, Payload, Reply};
+use monitrace_core::{ByteOffset, Callback, CodeId, Event, Payload, Reply, Tool};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyModule};
@@ -40,8 +40,19 @@ struct State {
 }
 
 impl Branches {
-    pub(super) fn new(monitoring: &Bound<'_, PyModule>, left: Side, right: Side) -> PyResult<Branches> {
-        Ok(Branches { left, right, words: Words::new(monitoring)?, state: Mutex::default() })
+    /// For a tool that listens to a side at least.
+    pub(super) fn of(tool: &Tool<CPython>, monitoring: &Bound<'_, PyModule>) -> PyResult<Option<Branches>> {
+        let side = |side: Event| -> Side {
+            tool.callbacks()
+                .iter()
+                .find(|(event, _)| *event == side)
+                .map(|(_, callback)| Arc::clone(callback))
+        };
+        let (left, right) = (side(Event::BranchLeft), side(Event::BranchRight));
+        if left.is_none() && right.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Branches { left, right, words: Words::new(monitoring)?, state: Mutex::default() }))
     }
 
     pub(super) fn callable(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
