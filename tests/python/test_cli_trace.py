@@ -359,6 +359,12 @@ def test_large_values_are_cut(tmp_path: Path) -> None:
     assert returned(tmp_path, ["x"], loop) == ["[[…]]"]
 
 
+def test_code_without_builtins_is_summarized_too(tmp_path: Path) -> None:
+    source = "class C:\n    def m(self): pass\nexec('(lambda x: x)(c)', {'__builtins__': {}, 'c': C().m})"
+    got = events(tmp_path, "-c", source, of="PY_RETURN")
+    assert [event["value"] for event in got if event["name"] == "<lambda>"] == ["C.m"]
+
+
 def test_a_name_cannot_break_the_report(tmp_path: Path) -> None:
     source = "exec(compile('f = lambda: 1', 'a\\nb', 'exec')); f.__code__; f()"
     done = monitrace("trace", "-e", "PY_START", "-c", source, cwd=tmp_path)
@@ -562,11 +568,9 @@ def test_colour_is_for_terminals_and_those_who_ask(tmp_path: Path) -> None:
 
 
 def test_tools_of_the_program_work_besides(tmp_path: Path) -> None:
-    if sys.version_info < (3, 12):
-        pytest.skip("3.11 has sys.monitoring after install() only")
     source = (
-        "import sys\n"
-        "m = sys.monitoring\n"
+        "import monitrace\n"
+        "m = monitrace.install()\n"
         "lines = []\n"
         "m.use_tool_id(0, 'own')\n"
         "m.register_callback(0, m.events.LINE, lambda code, line: lines.append(line))\n"

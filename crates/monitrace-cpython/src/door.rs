@@ -31,6 +31,7 @@ impl ToolHandle {
 /// `RuntimeError` if all six tool ids are taken; `ImportError` as for [`install`].
 pub fn attach(py: Python<'_>, tool: Tool<CPython>) -> PyResult<ToolHandle> {
     check_supported(py)?;
+    crate::summary::prepare(py)?;
     way::attach(py, tool).map(ToolHandle)
 }
 

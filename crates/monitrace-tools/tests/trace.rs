@@ -157,9 +157,10 @@ fn a_long_report_is_written_as_it_comes() {
 fn an_output_that_fails_ends_the_trace_and_is_told_of_once() {
     let disk = Disk::new(100_000);
     let (trace, tool) = trace(Format::Text, EventSet::LINE, &disk);
-    let mut replies = (0..10_000).map(|line| fire(&tool, Event::Line, "/home/a.toy", 0, Payload::Line(line)));
-    assert_eq!(replies.next(), Some(Reply::Continue));
-    assert_eq!(replies.last(), Some(Reply::Disable));
+    let replies: Vec<Reply> =
+        (0..10_000).map(|line| fire(&tool, Event::Line, "/home/a.toy", 0, Payload::Line(line))).collect();
+    assert_eq!(replies.first(), Some(&Reply::Continue));
+    assert_eq!(replies.last(), Some(&Reply::Disable));
     assert!(trace.has_failed());
     assert_eq!(trace.finish().expect_err("the disk is full").kind(), io::ErrorKind::StorageFull);
     trace.finish().expect("it was told");
