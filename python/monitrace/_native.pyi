@@ -3,6 +3,8 @@ from os import PathLike
 from types import ModuleType
 from typing import Final, final
 
+__all__ = ["EVENTS", "Trace", "__version__", "install", "monitoring", "uninstall"]
+
 __version__: Final[str]
 EVENTS: Final[tuple[str, ...]]
 
