@@ -17,7 +17,10 @@ from monitrace._run import Program, prepare
 # The events of `trace` unless -e names others: those that happen several times a line drown them.
 _DEFAULT_EVENTS = [name for name in _native.EVENTS if name not in ("INSTRUCTION", "JUMP")]
 
-_PROGRAM = "PROGRAM is FILE, a folder or an archive with a __main__.py, -m MODULE or -c CODE."
+_PROGRAM_HELP = """\
+FILE ARGS…       a file, or a folder or archive with a __main__.py
+-m MODULE ARGS…  a module or package by its name
+-c CODE ARGS…    code"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -116,15 +119,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_program(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("program", _PROGRAM)
-    # Each takes all that follows: the program's own options are not ours.
-    group.add_argument(
-        "-m", dest="module", metavar="MODULE", nargs=argparse.REMAINDER, help="a module and its arguments"
-    )
-    group.add_argument(
-        "-c", dest="code", metavar="CODE", nargs=argparse.REMAINDER, help="code and its arguments"
-    )
-    group.add_argument("file", metavar="FILE", nargs=argparse.REMAINDER, help="a file and its arguments")
+    parser.usage = f"{parser.prog} [options] PROGRAM…"
+    parser.add_argument_group("PROGRAM", _PROGRAM_HELP)
+    # Each takes all that follows, since the program's own options are not ours. argparse has no
+    # words for that: the group has.
+    for option, name in (("-m", "module"), ("-c", "code")):
+        parser.add_argument(option, dest=name, nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument("file", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
 def _program(options: argparse.Namespace) -> Program:
@@ -133,7 +134,7 @@ def _program(options: argparse.Namespace) -> Program:
     if options.code is not None:
         return _of_words("code", options.code, "-c needs code")
     words = options.file[1:] if options.file[:1] == ["--"] else options.file
-    return _of_words("file", words, f"no program was given: {_PROGRAM}")
+    return _of_words("file", words, "no program was given: FILE, -m MODULE or -c CODE")
 
 
 def _of_words(kind: Literal["file", "module", "code"], words: Sequence[str], missing: str) -> Program:
