@@ -18,9 +18,9 @@ from monitrace._run import Program, prepare
 _DEFAULT_EVENTS = [name for name in _native.EVENTS if name not in ("INSTRUCTION", "JUMP")]
 
 _PROGRAM_HELP = """\
-FILE ARGS…       a file, or a folder or archive with a __main__.py
--m MODULE ARGS…  a module or package by its name
--c CODE ARGS…    code"""
+FILE ARGS...       a file, or a folder or archive with a __main__.py
+-m MODULE ARGS...  a module or package by its name
+-c CODE ARGS...    code"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument(
         "-e",
         dest="events",
-        metavar="EVENT,…",
+        metavar="EVENT,...",
         action="append",
         help="the events to write (default: all but INSTRUCTION and JUMP)",
     )
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_program(parser: argparse.ArgumentParser) -> None:
-    parser.usage = f"{parser.prog} [options] PROGRAM…"
+    parser.usage = f"{parser.prog} [options] PROGRAM..."
     parser.add_argument_group("PROGRAM", _PROGRAM_HELP)
     # Each takes all that follows, since the program's own options are not ours. argparse has no
     # words for that: the group has.
