@@ -17,7 +17,10 @@ from monitrace._run import Program, prepare
 # The events of `trace` unless -e names others: those that happen several times a line drown them.
 _DEFAULT_EVENTS = [name for name in _native.EVENTS if name not in ("INSTRUCTION", "JUMP")]
 
-_PROGRAM = "PROGRAM is FILE, a folder or an archive with a __main__.py, -m MODULE or -c CODE."
+_PROGRAM_HELP = """\
+FILE ARGS...       a file, or a folder or archive with a __main__.py
+-m MODULE ARGS...  a module or package by its name
+-c CODE ARGS...    code"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -56,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
     def command(name: str, summary: str, example: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(
+        return commands.add_parser(
             name,
             help=summary,
             description=summary[0].upper() + summary[1:] + ".",
@@ -64,8 +67,6 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        assert isinstance(added, argparse.ArgumentParser)
-        return added
 
     trace = command(
         "trace",
@@ -76,20 +77,23 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument(
         "-e",
         dest="events",
-        metavar="EVENT,…",
+        metavar="EVENT,...",
         action="append",
         help="the events to write (default: all but INSTRUCTION and JUMP)",
     )
     trace.add_argument(
         "--format", choices=("text", "jsonl"), default="text", help="text, or one JSON object a line"
     )
-    trace.add_argument("-o", dest="output", metavar="REPORT", help="write to this file (default: standard error)")
+    trace.add_argument(
+        "-o", dest="output", metavar="REPORT", help="write to this file (default: standard error)"
+    )
     trace.add_argument(
         "--include",
         metavar="GLOB",
         action="append",
         default=[],
-        help="only files that match (default: those outside the standard library and site-packages)",
+        help="only files that match (default: those outside the standard library and site-packages);"
+        " '<*>' is code without a file, such as that of exec",
     )
     trace.add_argument(
         "--exclude", metavar="GLOB", action="append", default=[], help="not the files that match"
@@ -115,11 +119,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_program(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("program", _PROGRAM)
-    # Each takes all that follows: the program's own options are not ours.
-    group.add_argument("-m", dest="module", metavar="MODULE", nargs=argparse.REMAINDER, help="a module and its arguments")
-    group.add_argument("-c", dest="code", metavar="CODE", nargs=argparse.REMAINDER, help="code and its arguments")
-    group.add_argument("file", metavar="FILE", nargs=argparse.REMAINDER, help="a file and its arguments")
+    parser.usage = f"{parser.prog} [options] PROGRAM..."
+    parser.add_argument_group("PROGRAM", _PROGRAM_HELP)
+    # Each takes all that follows, since the program's own options are not ours. argparse has no
+    # words for that: the group has.
+    for option, name in (("-m", "module"), ("-c", "code")):
+        parser.add_argument(option, dest=name, nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument("file", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
 def _program(options: argparse.Namespace) -> Program:
@@ -128,12 +134,10 @@ def _program(options: argparse.Namespace) -> Program:
     if options.code is not None:
         return _of_words("code", options.code, "-c needs code")
     words = options.file[1:] if options.file[:1] == ["--"] else options.file
-    return _of_words("file", words, f"no program was given: {_PROGRAM}")
+    return _of_words("file", words, "no program was given: FILE, -m MODULE or -c CODE")
 
 
-def _of_words(
-    kind: Literal["file", "module", "code"], words: Sequence[str], missing: str
-) -> Program:
+def _of_words(kind: Literal["file", "module", "code"], words: Sequence[str], missing: str) -> Program:
     if not words:
         _fail(missing)
     name, *arguments = words
@@ -158,8 +162,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _trace(options: argparse.Namespace) -> int:
-    report = _open_report(options)
-    run = _prepare(_program(options))
+    program = _program(options)
+    report = _open_report(options, program)
+    run = _prepare(program)
     # Registered before the program can register anything, it runs after all of that, and after
     # the program's threads: the report has them too.
     atexit.register(_finish, report)
@@ -205,7 +210,7 @@ def _finish(report: _native.Trace) -> bool:
     return True
 
 
-def _open_report(options: argparse.Namespace) -> _native.Trace:
+def _open_report(options: argparse.Namespace, program: Program) -> _native.Trace:
     is_terminal = options.output is None and sys.stderr is not None and sys.stderr.isatty()
     try:
         return _native.Trace(
@@ -214,7 +219,7 @@ def _open_report(options: argparse.Namespace) -> _native.Trace:
             output=options.output,
             include=options.include,
             exclude=options.exclude,
-            libraries=_libraries(),
+            libraries=_libraries(program),
             hidden=_own_files(),
             directory=os.getcwd(),
             colour=options.output is None and _wants_colour(is_terminal),
@@ -252,15 +257,20 @@ def _own_files() -> list[str]:
     return [package] if script is None else [package, os.path.abspath(script)]
 
 
-def _libraries() -> list[str]:
-    """The folders that hold no files of the program, and what the names of frozen code begin with."""
+def _libraries(program: Program) -> list[str]:
+    """The folders that hold no files of the program, and how the names of code without one begin.
+
+    The library makes such code for every named tuple and dataclass: it would drown the program's
+    own, which has the same name. Only where that is the program is it shown.
+    """
     import site
     import sysconfig
 
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     folders.update(site.getsitepackages())
     folders.add(site.getusersitepackages())
-    return ["<frozen ", *sorted(folders | {os.path.realpath(folder) for folder in folders})]
+    without_file = "<frozen " if program.kind == "code" else "<"
+    return [without_file, *sorted(folders | {os.path.realpath(folder) for folder in folders})]
 
 
 def _activate(change: Callable[[], str]) -> int:

@@ -3,6 +3,8 @@ from os import PathLike
 from types import ModuleType
 from typing import Final, final
 
+__all__ = ["EVENTS", "Trace", "__version__", "install", "monitoring", "uninstall"]
+
 __version__: Final[str]
 EVENTS: Final[tuple[str, ...]]
 
@@ -18,7 +20,7 @@ class Trace:
         cls,
         events: Sequence[str],
         *,
-        format: str = "text",
+        format: str = "text",  # noqa: A002
         output: str | PathLike[str] | None = None,
         include: Sequence[str] = ...,
         exclude: Sequence[str] = ...,

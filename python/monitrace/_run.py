@@ -82,7 +82,8 @@ def _prepare_file(program: Program) -> Callable[[], None]:
     if path.endswith(".pyc"):
         bytecode = importlib.machinery.SourcelessFileLoader("__main__", path)
         namespace = _fresh_main(bytecode, path)
-        return lambda: exec(bytecode.get_code("__main__"), namespace)
+        # None is for modules without code: not one from a file.
+        return lambda: exec(bytecode.get_code("__main__") or "", namespace)
     namespace = _fresh_main(importlib.machinery.SourceFileLoader("__main__", path), path)
     return lambda: exec(_compile(source, path), namespace)
 
@@ -169,9 +170,7 @@ def _begin_traceback_with_program(error: BaseException) -> None:
         visible = visible.tb_next
     hook = sys.excepthook
 
-    def excepthook(
-        kind: type[BaseException], value: BaseException, traceback: TracebackType | None
-    ) -> None:
+    def excepthook(kind: type[BaseException], value: BaseException, traceback: TracebackType | None) -> None:
         if value is error:
             value.__traceback__ = sys.last_traceback = traceback = visible
         hook(kind, value, traceback)

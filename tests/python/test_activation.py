@@ -64,7 +64,9 @@ def test_enable_and_disable(fresh: Environment) -> None:
         done = fresh.run("-m", "monitrace", "enable")
         assert (done.returncode, done.stderr) == (0, "")
         assert str(fresh.folder) in done.stdout
-    assert "installed at start-up: yes, by monitrace enable\n" in fresh.run("-m", "monitrace", "status").stdout
+    assert (
+        "installed at start-up: yes, by monitrace enable\n" in fresh.run("-m", "monitrace", "status").stdout
+    )
     done = fresh.run("-W", "error", "-X", "dev", "-c", INSTALLED)
     assert (done.stdout, done.stderr) == ("True\n", "")
     assert fresh.run("-S", "-c", INSTALLED).stdout == "False\n"
@@ -100,7 +102,12 @@ def test_outside_of_an_environment_it_refuses(tmp_path: Path, package: Path) -> 
     env = environment(PYTHONPATH=str(package.parent))
     for command in ("enable", "disable"):
         done = subprocess.run(
-            [base, "-m", "monitrace", command], cwd=tmp_path, env=env, capture_output=True, encoding="utf-8", check=False
+            [base, "-m", "monitrace", command],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("monitrace: error: ")
@@ -118,14 +125,16 @@ def test_the_variable_installs_and_nothing_else_does(tmp_path: Path) -> None:
     for value, expected in (("1", "True\n"), ("0", "False\n"), ("", "False\n")):
         done = python("-W", "error", "-c", INSTALLED, cwd=tmp_path, env=environment(MONITRACE_INSTALL=value))
         assert (done.stdout, done.stderr) == (expected, "")
-    done = python("-c", "import sys; print([m for m in sys.modules if m.startswith('monitrace.')])", cwd=tmp_path)
+    done = python(
+        "-c", "import sys; print([m for m in sys.modules if m.startswith('monitrace.')])", cwd=tmp_path
+    )
     assert done.stdout == "[]\n"
     status = monitrace("status", cwd=tmp_path, env=environment(MONITRACE_INSTALL="1"))
     assert "installed at start-up: yes, by MONITRACE_INSTALL=1\n" in status.stdout
 
 
 @needs_startup_files
-def test_the_startup_files_of_all_versions_are_there(tmp_path: Path) -> None:
+def test_the_startup_files_of_all_versions_are_there() -> None:
     packages = Path(sysconfig.get_path("purelib"))
     source = Path(__file__).parents[2] / "data" / "purelib"
     for file in source.iterdir():

@@ -1,6 +1,5 @@
 """Errors of the user: one clear line and a status that says so. And the help."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,11 @@ from command import environment, monitrace, python
         (["run"], "no program was given"),
         (["run", "-m"], "-m needs the name of a module"),
         (["trace", "-c"], "-c needs code"),
-        (["trace", "-o", "missing/report", "-c", "1"], "cannot write 'missing/report': No such file or directory"),
-        (["trace", "--include", "a[", "-c", "1"], "invalid pattern \"a[\""),
+        (
+            ["trace", "-o", "missing/report", "-c", "1"],
+            "cannot write 'missing/report': No such file or directory",
+        ),
+        (["trace", "--include", "a[", "-c", "1"], 'invalid pattern "a["'),
         (["bogus"], "invalid choice: 'bogus'"),
         ([], "required: COMMAND"),
         (["--bogus"], ""),
@@ -82,4 +84,4 @@ def test_standard_error_may_be_closed(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert (done.returncode, done.stdout) == (0, "1\n")
-    assert os.path.getsize(tmp_path / "report") > 0
+    assert (tmp_path / "report").stat().st_size > 0

@@ -31,14 +31,25 @@ PROGRAMS = {
     "raises a group": "raise ExceptionGroup('some', [ValueError(1), TypeError(2)])",
     "raises what it cannot open": "open('there is no such file')",
     "is no Python": "if True print(1)",
-    "has a hook of its own": "import sys\nsys.excepthook = lambda *a: print('caught', a[0], a[2].tb_lineno)\n1/0",
+    "has a hook of its own": (
+        "import sys\nsys.excepthook = lambda *a: print('caught', a[0], a[2].tb_lineno)\n1/0"
+    ),
     "is interrupted": "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor i in range(10**9): pass",
     "is killed": "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\nfor i in range(10**9): pass",
     "leaves at once": "import os; os._exit(9)",
-    "cleans up": "import atexit\natexit.register(print, 'bye')\nclass D:\n    def __del__(self): print('gone')\nd = D()",
-    "has a thread": "import threading, time\nthreading.Thread(target=lambda: (time.sleep(.2), print('thread'))).start()",
-    "has a failing thread": "import threading\ndef f(): 1/0\nt = threading.Thread(target=f, name='t')\nt.start(); t.join()",
-    "forks": "import os\nif os.fork() == 0:\n    print('child'); raise SystemExit(4)\nprint(os.wait()[1] >> 8)",
+    "cleans up": (
+        "import atexit\natexit.register(print, 'bye')\n"
+        "class D:\n    def __del__(self): print('gone')\nd = D()"
+    ),
+    "has a thread": (
+        "import threading, time\nthreading.Thread(target=lambda: (time.sleep(.2), print('thread'))).start()"
+    ),
+    "has a failing thread": (
+        "import threading\ndef f(): 1/0\nt = threading.Thread(target=f, name='t')\nt.start(); t.join()"
+    ),
+    "forks": (
+        "import os\nif os.fork() == 0:\n    print('child'); raise SystemExit(4)\nprint(os.wait()[1] >> 8)"
+    ),
     "warns": "import warnings\nwarnings.warn('old', DeprecationWarning)",
     "closes its files": "import os, sys\nos.close(2)\nsys.stdout.write('out')",
     "reads": "print(input.__name__, repr(__import__('sys').stdin.read()))",
@@ -142,7 +153,10 @@ def test_multiprocessing_finds_the_program_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [("run",), ("trace", "-o", "report")])
 def test_an_interrupted_program_dies_of_the_signal(tmp_path: Path, command: tuple[str, ...]) -> None:
-    (tmp_path / "program.py").write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    # Many short naps: a signal that comes just before a nap does not end it.
+    (tmp_path / "program.py").write_text(
+        "import time\nprint('ready', flush=True)\nfor _ in range(600):\n    time.sleep(0.05)\n"
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "monitrace", *command, "program.py"],
         cwd=tmp_path,

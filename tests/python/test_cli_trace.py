@@ -62,17 +62,24 @@ def test_the_three_basic_events(tmp_path: Path, program: Path) -> None:
     assert [event["value"] for event in got if event["event"] == "PY_RETURN"] == ["0", "2", "None"]
 
 
-def test_text_shows_the_same_in_aligned_columns(tmp_path: Path, program: Path) -> None:
+@pytest.mark.usefixtures("program")
+def test_text_shows_the_same_in_aligned_columns(tmp_path: Path) -> None:
     basic = ",".join(sorted(GENERATED_ON_3_11))
     text = monitrace("trace", "-e", basic, "program.py", cwd=tmp_path).stderr.splitlines()
-    pattern = re.compile(r"(?P<event>\w+) +(?P<file>[^ :]+):(?P<line>\d+)(?P<indent> +)(?P<name>\S+)(?P<rest>.*)")
+    pattern = re.compile(
+        r"(?P<event>\w+) +(?P<file>[^ :]+):(?P<line>\d+)(?P<indent> +)(?P<name>\S+)(?P<rest>.*)"
+    )
     rows = [pattern.fullmatch(line) for line in text]
     assert all(rows)
     told = [(row["event"], int(row["line"]), row["name"]) for row in rows if row]
     assert told == [brief(event)[:3] for event in events(tmp_path, "program.py")]
     assert {row["file"] for row in rows if row} == {"program.py"}
     assert {row["name"]: row.start("name") for row in rows if row} == {"<module>": 39, "double": 41}
-    assert [row["rest"] for row in rows if row and row["event"] == "PY_RETURN"] == [" -> 0", " -> 2", " -> None"]
+    assert [row["rest"] for row in rows if row and row["event"] == "PY_RETURN"] == [
+        " -> 0",
+        " -> 2",
+        " -> None",
+    ]
 
 
 @all_events
@@ -140,7 +147,10 @@ except TypeError:
 
 @all_events
 def test_branches_tell_their_sides_apart(tmp_path: Path) -> None:
-    source = "for x in [1, None, 2]:\n    if x:\n        y = 1\n    if x is None:\n        y = 2\n    while y and not x: y = x\n"
+    source = (
+        "for x in [1, None, 2]:\n    if x:\n        y = 1\n    if x is None:\n        y = 2\n"
+        "    while y and not x: y = x\n"
+    )
     behind = {}
     instructions = list(dis.get_instructions(compile(source, "<string>", "exec")))
     for here, following in itertools.pairwise(instructions):
@@ -168,20 +178,26 @@ def test_ancillary_events_can_be_had_alone(tmp_path: Path) -> None:
 
 @all_events
 def test_the_default_is_all_but_the_drowning_ones(tmp_path: Path) -> None:
-    done = monitrace("trace", "--format", "jsonl", "-c", "while True:\n  for x in 'ab': len(x)\n  break", cwd=tmp_path)
+    done = monitrace(
+        "trace", "--format", "jsonl", "-c", "while True:\n  for x in 'ab': len(x)\n  break", cwd=tmp_path
+    )
     seen = {json.loads(line)["event"] for line in done.stderr.splitlines()}
     assert seen == {"PY_START", "LINE", "CALL", "C_RETURN", "BRANCH_LEFT", "BRANCH_RIGHT", "PY_RETURN"}
-    everything = events(tmp_path, "-c", "while True:\n  for x in 'ab': len(x)\n  break", of="JUMP,INSTRUCTION")
+    everything = events(
+        tmp_path, "-c", "while True:\n  for x in 'ab': len(x)\n  break", of="JUMP,INSTRUCTION"
+    )
     assert {event["event"] for event in everything} == {"JUMP", "INSTRUCTION"}
 
 
 def test_only_own_files_unless_others_are_included(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("def help(): return 1\n")
-    (tmp_path / "program.py").write_text("import bisect, helper, textwrap\nhelper.help()\ntextwrap.dedent(' x')\n")
+    (tmp_path / "program.py").write_text(
+        "import bisect, helper, textwrap\nhelper.help()\ntextwrap.dedent(' x')\n"
+    )
 
     def files(*options: str) -> set[str]:
         got = events(tmp_path, *options, "program.py")
-        return {os.path.basename(event["file"]) for event in got}
+        return {Path(event["file"]).name for event in got}
 
     assert files() == {"program.py", "helper.py"}
     assert files("--exclude", "helper.py") == {"program.py"}
@@ -191,6 +207,18 @@ def test_only_own_files_unless_others_are_included(tmp_path: Path) -> None:
     everything = files("--include", "*")
     assert everything >= {"program.py", "helper.py", "textwrap.py"}
     assert not everything & {"_cli.py", "_run.py"}
+
+
+def test_code_without_a_file_is_shown_when_it_is_asked_for(tmp_path: Path) -> None:
+    source = "import collections\ncollections.namedtuple('P', 'x')(1)\nexec('y = 2')\n"
+    (tmp_path / "program.py").write_text(source)
+
+    def files(*arguments: str) -> set[str]:
+        return {Path(event["file"]).name for event in events(tmp_path, *arguments)}
+
+    assert files("program.py") == {"program.py"}
+    assert files("--include", "<*>", "--exclude", "<frozen*", "program.py") == {"<string>"}
+    assert files("-c", source) == {"<string>"}
 
 
 def test_generators_and_recursion_keep_the_depth(tmp_path: Path) -> None:
@@ -271,8 +299,32 @@ def test_values_are_summarized_without_running_the_program(tmp_path: Path) -> No
 
 
 def test_values_of_builtin_types_look_as_in_python(tmp_path: Path) -> None:
-    same = ["None", "True", "...", "1", "-1", "1.5", "1j", "'a\\'b'", "'\\n'", "b'x'", "[]", "()", "(1,)", "{}", "set()"]
-    same += ["{1}", "{'a': 1}", "[1, 'b', None]", "'\\ud800'", "10**30", "ValueError('x', 1)", "frozenset({1})"]
+    same = [
+        "None",
+        "True",
+        "...",
+        "1",
+        "-1",
+        "1.5",
+        "1j",
+        "'a\\'b'",
+        "'\\n'",
+        "b'x'",
+        "[]",
+        "()",
+        "(1,)",
+        "{}",
+        "set()",
+    ]
+    same += [
+        "{1}",
+        "{'a': 1}",
+        "[1, 'b', None]",
+        "'\\ud800'",
+        "10**30",
+        "ValueError('x', 1)",
+        "frozenset({1})",
+    ]
     same += ["'\U0001f600'", "bytearray(b'x')", "OSError()"]
     assert returned(tmp_path, same) == [repr(eval(expression)) for expression in same]
     named = {
@@ -305,6 +357,12 @@ def test_large_values_are_cut(tmp_path: Path) -> None:
     assert returned(tmp_path, list(summaries)) == list(summaries.values())
     loop = "x = []\nx.append(x)\ndef give(y): return y\n"
     assert returned(tmp_path, ["x"], loop) == ["[[…]]"]
+
+
+def test_code_without_builtins_is_summarized_too(tmp_path: Path) -> None:
+    source = "class C:\n    def m(self): pass\nexec('(lambda x: x)(c)', {'__builtins__': {}, 'c': C().m})"
+    got = events(tmp_path, "-c", source, of="PY_RETURN")
+    assert [event["value"] for event in got if event["name"] == "<lambda>"] == ["C.m"]
 
 
 def test_a_name_cannot_break_the_report(tmp_path: Path) -> None:
@@ -350,8 +408,10 @@ def test_threads_are_told_apart(tmp_path: Path) -> None:
         "def work(n):\n"
         "    for _ in range(n):\n"
         "        x = 1\n"
-        "threads = [threading.Thread(target=work, args=(50,)) for _ in range(3)]\n"
-        "for t in threads: t.start()\n"
+        "threads = []\n"
+        "for _ in range(3):\n"
+        "    threads.append(threading.Thread(target=work, args=(50,)))\n"
+        "    threads[-1].start()\n"
         "for t in threads: t.join()\n"
     )
     got = events(tmp_path, "program.py")
@@ -426,8 +486,8 @@ def test_signals_are_left_to_the_program(tmp_path: Path) -> None:
         "def give(x): return x\n"
         "signal.signal(signal.SIGALRM, ring)\n"
         "for n in range(1000):\n"
-        "    signal.setitimer(signal.ITIMER_REAL, 0.0001 + n * 1e-7)\n"
         "    try:\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0.0001 + n * 1e-7)\n"
         "        for _ in range(10**6): give('x')\n"
         "    except Alarm: continue\n"
         "    print('lost', n)\n"
@@ -444,10 +504,10 @@ def test_a_killed_program_leaves_most_of_its_report(tmp_path: Path) -> None:
 
 def test_a_child_process_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
-        "import os\ndef f(): pass\nf()\npid = os.fork()\nf()\nif pid: os.waitpid(pid, 0)\nf()\n"
+        "import os\ndef f():\n    return\nf()\npid = os.fork()\nf()\nif pid:\n    os.waitpid(pid, 0)\nf()\n"
     )
     got = [event["line"] for event in events(tmp_path, "program.py", of="LINE")]
-    assert got == [1, 2, 3, 2, 4, 5, 2, 6, 7, 2]
+    assert got == [1, 2, 4, 3, 5, 6, 3, 7, 8, 9, 3]
 
 
 LONG = "for i in range(100000):\n    x = i\nprint('end')\nraise SystemExit(6)\n"
@@ -472,7 +532,7 @@ def test_a_reader_who_leaves_early_does_not_disturb_the_program(tmp_path: Path) 
         assert process.wait(timeout=30) == 6
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize(
     ("source", "status"),
     [("print('end')", 1), (LONG, 6), ("print('end'); import sys; sys.exit()", 1), ("print('end'); 1/0", 1)],
@@ -488,7 +548,11 @@ def test_a_full_disk_is_told_at_the_end(tmp_path: Path, source: str, status: int
 def test_a_program_that_closes_standard_error_is_still_reported(tmp_path: Path) -> None:
     done = monitrace("trace", "-e", "LINE", "-c", "import os\nos.close(2)\nx = 1", cwd=tmp_path)
     assert done.returncode == 0
-    assert [line.split()[1] for line in done.stderr.splitlines()] == ["<string>:1", "<string>:2", "<string>:3"]
+    assert [line.split()[1] for line in done.stderr.splitlines()] == [
+        "<string>:1",
+        "<string>:2",
+        "<string>:3",
+    ]
 
 
 def test_colour_is_for_terminals_and_those_who_ask(tmp_path: Path) -> None:
@@ -504,11 +568,9 @@ def test_colour_is_for_terminals_and_those_who_ask(tmp_path: Path) -> None:
 
 
 def test_tools_of_the_program_work_besides(tmp_path: Path) -> None:
-    if sys.version_info < (3, 12):
-        pytest.skip("3.11 has sys.monitoring after install() only")
     source = (
-        "import sys\n"
-        "m = sys.monitoring\n"
+        "import monitrace\n"
+        "m = monitrace.install()\n"
         "lines = []\n"
         "m.use_tool_id(0, 'own')\n"
         "m.register_callback(0, m.events.LINE, lambda code, line: lines.append(line))\n"
@@ -524,4 +586,7 @@ def test_tools_of_the_program_work_besides(tmp_path: Path) -> None:
 def test_the_example_runs(tmp_path: Path) -> None:
     example = Path(__file__).parents[2] / "examples" / "python" / "quickstart.py"
     got = events(tmp_path, str(example))
-    assert [event["value"] for event in got if event["name"] == "shout" and "value" in event] == ["'ADA!'", "'GUIDO!'"]
+    assert [event["value"] for event in got if event["name"] == "shout" and "value" in event] == [
+        "'ADA!'",
+        "'GUIDO!'",
+    ]

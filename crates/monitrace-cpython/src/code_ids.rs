@@ -31,7 +31,7 @@ static IDS: LazyLock<Mutex<Ids>> =
 ///
 /// # Errors
 /// If no weak reference to `code` can be made; those to code objects always can, memory permitting.
-pub fn code_id(code: &Bound<'_, PyAny>) -> PyResult<CodeId> {
+pub(crate) fn code_id(code: &Bound<'_, PyAny>) -> PyResult<CodeId> {
     let py = code.py();
     let address = code.as_ptr() as usize;
     let lock = || IDS.lock().unwrap_or_else(PoisonError::into_inner);

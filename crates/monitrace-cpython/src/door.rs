@@ -7,8 +7,8 @@ use crate::CPython;
 use crate::instrument as way;
 #[cfg(Py_3_12)]
 use crate::native as way;
-use monitrace_core::Tool;
-use pyo3::exceptions::PyImportError;
+use monitrace_core::{Tool, ToolId};
+use pyo3::exceptions::{PyImportError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyModule, PySlice};
 
@@ -31,7 +31,31 @@ impl ToolHandle {
 /// `RuntimeError` if all six tool ids are taken; `ImportError` as for [`install`].
 pub fn attach(py: Python<'_>, tool: Tool<CPython>) -> PyResult<ToolHandle> {
     check_supported(py)?;
+    crate::summary::prepare(py)?;
     way::attach(py, tool).map(ToolHandle)
+}
+
+/// The id under which a native tool is attached: the profilers' if it is free, then one without a
+/// conventional owner, then any. `owner` tells the name of the tool that has an id.
+///
+/// # Errors
+/// `RuntimeError` naming all six tools if none is free; whatever `owner` raises.
+pub(crate) fn free_id(
+    name: &str,
+    mut owner: impl FnMut(ToolId) -> PyResult<Option<String>>,
+) -> PyResult<ToolId> {
+    let owned = [ToolId::OPTIMIZER, ToolId::COVERAGE, ToolId::DEBUGGER];
+    let others = ToolId::all().filter(|id| *id != ToolId::PROFILER && !owned.contains(id));
+    let mut owners = Vec::new();
+    for id in [ToolId::PROFILER].into_iter().chain(others).chain(owned) {
+        match owner(id)? {
+            None => return Ok(id),
+            Some(owner) => owners.push((id, owner)),
+        }
+    }
+    owners.sort_by_key(|(id, _)| *id);
+    let owners: Vec<String> = owners.into_iter().map(|(_, owner)| owner).collect();
+    Err(PyRuntimeError::new_err(format!("no tool id is free for {name:?}: in use by {}", owners.join(", "))))
 }
 
 /// Makes `sys.monitoring` complete in this process and returns it. Twice is once. On 3.12 and

@@ -98,35 +98,45 @@ fn text(value: &Bound<'_, PyAny>, level: Level) -> PyResult<String> {
 fn named(value: &Bound<'_, PyAny>) -> PyResult<String> {
     let py = value.py();
     let class = value.get_type();
-    if class.is(method_type(py)?) {
-        // A bound method is told by its function: the instance is the first argument.
-        return text(&value.getattr("__func__")?, Level::Item);
-    }
-    if is_builtin_named(&class)? {
-        return lossy(&value.getattr("__qualname__")?);
+    if let Some(types) = TYPES.get(py) {
+        if class.is(&types.method) {
+            // A bound method is told by its function: the instance is the first argument.
+            return text(&value.getattr(intern!(py, "__func__"))?, Level::Item);
+        }
+        if types.descriptors.iter().any(|known| class.is(known)) {
+            return lossy(&value.getattr(intern!(py, "__qualname__"))?);
+        }
     }
     Ok(format!("<{} object>", class_name(&class)?))
 }
 
-/// The types of unbound builtin methods, whose `__qualname__` nothing can override.
-fn is_builtin_named(class: &Bound<'_, PyType>) -> PyResult<bool> {
-    static TYPES: PyOnceLock<[Py<PyType>; 3]> = PyOnceLock::new();
-    let py = class.py();
-    let types = TYPES.get_or_try_init(py, || {
-        let module = py.import("types")?;
-        let get = |name| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
-        Ok::<_, PyErr>([
+/// Builtin types that cannot be named otherwise.
+struct Types {
+    method: Py<PyType>,
+    /// Of methods that are not bound: nothing can override their `__qualname__`.
+    descriptors: [Py<PyType>; 3],
+}
+
+static TYPES: PyOnceLock<Types> = PyOnceLock::new();
+
+/// Looks up what summaries need. They cannot import by themselves: that takes the `__import__` of
+/// whatever code is running, which may have none or one of its own.
+///
+/// # Errors
+/// What the import raises.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    let module = py.import("types")?;
+    let get = |name| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
+    let types = Types {
+        method: get("MethodType")?,
+        descriptors: [
             get("MethodDescriptorType")?,
             get("WrapperDescriptorType")?,
             get("ClassMethodDescriptorType")?,
-        ])
-    })?;
-    Ok(types.iter().any(|known| class.is(known)))
-}
-
-fn method_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    TYPE.import(py, "types", "MethodType")
+        ],
+    };
+    TYPES.get_or_init(py, || types);
+    Ok(())
 }
 
 fn lossy(text: &Bound<'_, PyAny>) -> PyResult<String> {

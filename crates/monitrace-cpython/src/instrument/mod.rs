@@ -252,16 +252,9 @@ impl Attached {
     }
 }
 
-/// Attaches a native tool under a free id: the profilers' first, then those without a conventional
-/// owner, then the others'.
+/// Attaches a native tool under a free id.
 pub(crate) fn attach(_py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached> {
-    let owned = [ToolId::OPTIMIZER, ToolId::COVERAGE, ToolId::DEBUGGER];
-    let unowned = ToolId::all().filter(|id| *id != ToolId::PROFILER && !owned.contains(id));
-    let free =
-        [ToolId::PROFILER].into_iter().chain(unowned).chain(owned).find(|&id| monitor().tool(id).is_none());
-    let Some(id) = free else {
-        return Err(PyRuntimeError::new_err("all six tool ids are in use"));
-    };
+    let id = crate::door::free_id(tool.name(), |id| Ok(monitor().tool(id)))?;
     monitor().attach(id, tool).map_err(|error| crate::Raised::from(error).0)?;
     Ok(Attached(id))
 }

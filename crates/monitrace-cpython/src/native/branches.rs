@@ -6,9 +6,8 @@
 
 use super::listener::{Words, tell};
 use crate::{CPython, code_id};
-use monitrace_core::{ByteOffset, Callback, CodeId, Event, Payload, Reply};
+use monitrace_core::{ByteOffset, Callback, CodeId, Event, Payload, Reply, Tool};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyModule};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +27,8 @@ pub(super) struct Branches {
     left: Side,
     right: Side,
     words: Words,
+    /// How many code units of inline cache follow each opcode.
+    caches: Vec<u8>,
     state: Mutex<State>,
 }
 
@@ -40,8 +41,21 @@ struct State {
 }
 
 impl Branches {
-    pub(super) fn new(monitoring: &Bound<'_, PyModule>, left: Side, right: Side) -> PyResult<Branches> {
-        Ok(Branches { left, right, words: Words::new(monitoring)?, state: Mutex::default() })
+    /// For a tool that listens to a side at least.
+    pub(super) fn of(tool: &Tool<CPython>, monitoring: &Bound<'_, PyModule>) -> PyResult<Option<Branches>> {
+        let side = |side: Event| -> Side {
+            tool.callbacks()
+                .iter()
+                .find(|(event, _)| *event == side)
+                .map(|(_, callback)| Arc::clone(callback))
+        };
+        let (left, right) = (side(Event::BranchLeft), side(Event::BranchRight));
+        if left.is_none() && right.is_none() {
+            return Ok(None);
+        }
+        // Now, since nothing can be imported in the middle of any code.
+        let caches = cache_units(monitoring.py())?;
+        Ok(Some(Branches { left, right, words: Words::new(monitoring)?, caches, state: Mutex::default() }))
     }
 
     pub(super) fn callable(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
@@ -56,7 +70,7 @@ impl Branches {
         if let Some(behind) = self.with(|state| state.behind.get(&place).copied()) {
             return Ok(destination == behind);
         }
-        let behind = offset_behind(code, place.1)?;
+        let behind = offset_behind(code, place.1, &self.caches)?;
         self.with(|state| {
             if state.behind.len() >= REMEMBERED {
                 state.behind.clear();
@@ -113,10 +127,7 @@ impl Branches {
 }
 
 /// The offset of the instruction behind the one at `offset`: past its inline caches.
-fn offset_behind(code: &Bound<'_, PyAny>, offset: u32) -> PyResult<u32> {
-    static CACHES: PyOnceLock<Vec<u8>> = PyOnceLock::new();
-    let py = code.py();
-    let caches = CACHES.get_or_try_init(py, || cache_units(py))?;
+fn offset_behind(code: &Bound<'_, PyAny>, offset: u32, caches: &[u8]) -> PyResult<u32> {
     let bytes = code.getattr("co_code")?;
     let bytes = bytes.cast::<PyBytes>()?.as_bytes();
     let opcode = bytes.get(offset as usize).copied().unwrap_or_default();

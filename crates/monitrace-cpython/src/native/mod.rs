@@ -3,14 +3,16 @@
 //! The interpreter owns tool ids, events, disabled locations and the dispatch; this registers one
 //! callable for each event of a tool, and must never keep a second truth about any of those.
 
+#![forbid(unsafe_code)]
+
 #[cfg(not(Py_3_14))]
 mod branches;
 mod listener;
 
+use crate::door::free_id;
 use crate::{CPython, event_ids};
 use listener::Listener;
-use monitrace_core::{Event, EventSet, Tool, ToolId};
-use pyo3::exceptions::PyRuntimeError;
+use monitrace_core::{EventSet, Tool};
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 use std::sync::Arc;
@@ -36,17 +38,14 @@ pub(crate) fn uninstall(_py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// The order in which ids are tried: the profilers' first, then those without a conventional
-/// owner, then the others'.
-fn candidates() -> impl Iterator<Item = usize> {
-    let owned = [ToolId::OPTIMIZER, ToolId::COVERAGE, ToolId::DEBUGGER];
-    let free = ToolId::all().filter(move |id| *id != ToolId::PROFILER && !owned.contains(id));
-    [ToolId::PROFILER].into_iter().chain(free).chain(owned).map(ToolId::index)
-}
-
 pub(crate) fn attach(py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached> {
     let monitoring = monitoring(py)?;
-    let id = claim(&monitoring, tool.name())?;
+    let id = free_id(tool.name(), |id| {
+        let owner = monitoring.call_method1("get_tool", (id.index(),))?;
+        Ok(if owner.is_none() { None } else { Some(owner.extract()?) })
+    })?
+    .index();
+    monitoring.call_method1("use_tool_id", (id, tool.name()))?;
     let mut attached = Attached { id, events: Vec::new() };
     let set = register(&monitoring, &tool, &mut attached)
         .and_then(|bits| monitoring.call_method1("set_events", (id, bits)));
@@ -55,21 +54,6 @@ pub(crate) fn attach(py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached> 
         return Err(error);
     }
     Ok(attached)
-}
-
-fn claim(monitoring: &Bound<'_, PyModule>, name: &str) -> PyResult<usize> {
-    for id in candidates() {
-        if monitoring.call_method1("get_tool", (id,))?.is_none() {
-            monitoring.call_method1("use_tool_id", (id, name))?;
-            return Ok(id);
-        }
-    }
-    let mut owners = Vec::new();
-    for id in ToolId::all() {
-        owners
-            .push(monitoring.call_method1("get_tool", (id.index(),))?.str()?.to_string_lossy().into_owned());
-    }
-    Err(PyRuntimeError::new_err(format!("no tool id is free for {name:?}: in use by {}", owners.join(", "))))
 }
 
 /// Registers a callable for each event of the tool. Answers the set of their bits.
@@ -91,21 +75,9 @@ fn register(
         }
     }
     #[cfg(not(Py_3_14))]
-    {
-        let side = |side: Event| {
-            tool.callbacks()
-                .iter()
-                .find(|(event, _)| *event == side)
-                .map(|(_, callback)| Arc::clone(callback))
-        };
-        let (left, right) = (side(Event::BranchLeft), side(Event::BranchRight));
-        if left.is_some() || right.is_some() {
-            let branches = branches::Branches::new(monitoring, left, right)?;
-            add(event_ids::BRANCH, branches.callable(monitoring.py())?)?;
-        }
+    if let Some(branches) = branches::Branches::of(tool, monitoring)? {
+        add(event_ids::BRANCH, branches.callable(monitoring.py())?)?;
     }
-    #[cfg(Py_3_14)]
-    let _ = Event::ALL;
     Ok(bits)
 }
 
