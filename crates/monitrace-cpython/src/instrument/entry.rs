@@ -105,7 +105,7 @@ unsafe extern "C" fn audit(event: *const c_char, args: *mut ffi::PyObject, _: *m
         }
         let code = ffi::PyTuple_GET_ITEM(args, 0);
         if super::records::is_code(code) {
-            await_code(Python::assume_attached(), code.cast());
+            Python::attach(|py| await_code(py, code.cast()));
         }
     }
     0
@@ -164,14 +164,13 @@ unsafe extern "C" fn enter(
             }
             (awaited, evaluate)
         };
-        let py = Python::assume_attached();
-        for awaited in awaited {
-            if awaited.code == (*frame).f_code as usize && awaited.thread == thread as usize {
-                move_in(py, thread, frame, awaited.copy);
-            } else {
-                awaited.copy.drop_ref(py);
+        Python::attach(|py| {
+            for awaited in awaited {
+                if awaited.code == (*frame).f_code as usize && awaited.thread == thread as usize {
+                    move_in(py, thread, frame, awaited.copy);
+                }
             }
-        }
+        });
         evaluate(thread, frame, throw)
     }
 }
@@ -231,7 +230,7 @@ unsafe extern "C" fn function_new(
     let function = unsafe { new(kind, args, kwargs) };
     if !function.is_null() && is_watching() {
         // SAFETY: constructors run with the GIL held and return functions.
-        unsafe { adopt_new(Python::assume_attached(), function) };
+        Python::attach(|py| unsafe { adopt_new(py, function) });
     }
     function
 }

@@ -169,7 +169,7 @@ impl Hook {
         let scope = record.scope();
         monitor.enter(scope);
         if scope.state(self.place()).active().is_empty() {
-            record.switch_off(py, self);
+            Python::attach(|py| record.switch_off(py, self));
             return 0;
         }
         let value: *mut ffi::PyObject;
@@ -195,7 +195,7 @@ impl Hook {
         match monitor.fire(scope, self.place(), &firing) {
             Ok(Reply::Continue) => 0,
             Ok(Reply::Disable) => {
-                record.switch_off(py, self);
+                Python::attach(|py| record.switch_off(py, self));
                 0
             }
             Err(raised) => {
@@ -238,7 +238,8 @@ unsafe extern "C" fn hook_dealloc(hook: *mut ffi::PyObject) {
         let site = ptr::read(&raw const (*hook.cast::<Hook>()).site);
         let Site { code, position } = ManuallyDrop::into_inner(site);
         std::mem::forget(code);
-        drop(position);
+        // Not left to the drop: without a thread that PyO3 knows of, that would be put off.
+        position.drop_ref(Python::assume_attached());
         let hook_type = ffi::Py_TYPE(hook);
         ffi::PyObject_Free(hook.cast());
         ffi::Py_DECREF(hook_type.cast());

@@ -234,7 +234,7 @@ unsafe extern "C" fn set_function_code(
         let Some(set) = own(FUNCTION_CODE).and_then(|definition| (*definition).set) else { return -1 };
         let result = set(object, value, closure);
         if result == 0 && entry::is_watching() {
-            entry::adopt_new(Python::assume_attached(), object);
+            Python::attach(|py| entry::adopt_new(py, object));
         }
         result
     }

@@ -152,7 +152,7 @@ pub(super) struct Instrumented {
     code: CodePtr,
     original: Rc<Original>,
     /// Keeps the original alive: callbacks are given it, and running frames may still use its constants.
-    _original_object: Py<PyAny>,
+    original_object: Py<PyAny>,
     rewritten: Rewritten,
     /// Borrowed from the constants.
     hooks: Vec<*const Hook>,
@@ -246,7 +246,7 @@ impl Instrumented {
         let record = Box::new(Instrumented {
             code: copy.as_ptr().cast(),
             original: Rc::clone(original),
-            _original_object: original_object,
+            original_object,
             rewritten,
             on: Cell::new(hooks.len()),
             hooks,
@@ -416,6 +416,9 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     if record.is_current() {
         record.original.current.set(ptr::null());
     }
+    // Not left to the drop: without a thread that PyO3 knows of, that would be put off.
+    // SAFETY: see above.
+    record.original_object.drop_ref(unsafe { Python::assume_attached() });
 }
 
 /// Decodes a code object's bytes. `None` if the rewriter refuses them.
