@@ -42,14 +42,13 @@ class Listing:
         for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]
             for offset in range(entry.start, entry.end, 2):
                 self.handlers[offset] = Handler(entry.target, entry.depth, entry.lasti)
-        targets = set(dis.findlabels(code.co_code)) | {handler.target for handler in self.handlers.values()}
         self.starts = set()
         line_before = None
         begin = next((each.offset for each in instructions if each.opname == "RESUME"), 0)
         for each in instructions:
             line = self.lines[each.offset]
             if each.offset > begin and each.opname not in NEVER_A_LINE:
-                if line is not None and (line != line_before or each.offset in targets):
+                if line is not None and (line != line_before or each.is_jump_target):
                     self.starts.add(each.offset)
                 line_before = line
         self.depths = _depths(instructions, self.handlers)
@@ -135,4 +134,4 @@ def run(code: CodeType, namespace: dict[str, object]) -> None:
         exec(code, namespace)
     finally:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)

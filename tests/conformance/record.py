@@ -34,7 +34,7 @@ def run(program: Path, *, by_rule: bool = False) -> list[str]:
     source = program.read_text()
     harness.program = program.name
     code = compile(source, program.name, "exec", dont_inherit=True)
-    namespace = {"__name__": "__main__", "__file__": program.name}
+    namespace: dict[str, object] = {"__name__": "__main__", "__file__": program.name}
     if source.startswith(NO_EVENTS):
         exec(code, namespace)
     elif by_rule:

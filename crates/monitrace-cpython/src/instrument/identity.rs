@@ -14,7 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// One attribute of one type that is read through a function of ours.
 struct Attribute {
@@ -95,6 +95,16 @@ pub(super) fn patch(py: Python<'_>) -> PyResult<()> {
             *patch = Some(patch_one(py, attribute)?);
         }
     }
+    // SAFETY: static type, GIL held.
+    unsafe {
+        let kind = traceback_type();
+        if let Some(new) = (*kind).tp_new
+            && !ptr::fn_addr_eq(new, traceback_new as ffi::newfunc)
+        {
+            let _ = TRACEBACK_NEW.set(new);
+            (*kind).tp_new = Some(traceback_new);
+        }
+    }
     Ok(())
 }
 
@@ -142,6 +152,10 @@ fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Patch> {
 /// Puts the interpreter's own getters back.
 pub(super) fn unpatch(py: Python<'_>) -> PyResult<()> {
     let mut patches = PATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(new) = TRACEBACK_NEW.get() {
+        // SAFETY: static type, GIL held. The pointer stays in TRACEBACK_NEW: patch() sets the same one.
+        unsafe { (*traceback_type()).tp_new = Some(*new) };
+    }
     for (attribute, patch) in ATTRIBUTES.iter().zip(patches.iter_mut()) {
         let Some(done) = patch.take() else { continue };
         // SAFETY: what patch_one found there.
@@ -312,6 +326,28 @@ unsafe extern "C" fn traceback_lasti(object: *mut ffi::PyObject, _: *mut c_void)
         let lasti = (*traceback).tb_lasti;
         let shown = frame_copy((*traceback).tb_frame).map_or(lasti, |copy| copy.original_offset(lasti));
         ffi::PyLong_FromLong(shown.into())
+    }
+}
+
+static TRACEBACK_NEW: OnceLock<ffi::newfunc> = OnceLock::new();
+
+/// `traceback.__new__`: a program that makes one knows the offset in its own code, and the
+/// interpreter prints what is in that of the copy.
+unsafe extern "C" fn traceback_new(
+    kind: *mut ffi::PyTypeObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let Some(new) = TRACEBACK_NEW.get() else { return ptr::null_mut() };
+    // SAFETY: the original constructor, with its own arguments; what it makes holds its frame.
+    unsafe {
+        let object = new(kind, args, kwargs);
+        if let Some(traceback) = object.cast::<PyTracebackObject>().as_mut()
+            && let Some(copy) = frame_copy(traceback.tb_frame)
+        {
+            traceback.tb_lasti = copy.copy_offset(traceback.tb_lasti);
+        }
+        object
     }
 }
 

@@ -379,9 +379,15 @@ impl Instrumented {
     /// frame that has not begun) stay as they are.
     pub(super) fn original_offset(&self, offset: i32) -> i32 {
         match u32::try_from(offset) {
-            Ok(offset) => (self.rewritten.original_unit(UnitIndex(offset / 2)).0 * 2) as i32,
+            Ok(offset) => (self.rewritten.original_unit(UnitIndex(offset / 2)).0 * 2 + offset % 2) as i32,
             Err(_) => offset,
         }
+    }
+
+    /// The byte offset in the copy that stands for one in the original; itself if there is none.
+    pub(super) fn copy_offset(&self, offset: i32) -> i32 {
+        let unit = u32::try_from(offset).ok().and_then(|offset| self.rewritten.copy_unit(UnitIndex(offset / 2)));
+        unit.map_or(offset, |unit| (unit.0 * 2) as i32 + offset % 2)
     }
 }
 
