@@ -48,6 +48,7 @@ const FUNCTION_CODE: usize = 0;
 const FRAME_CODE: usize = 1;
 const FRAME_LASTI: usize = 2;
 const FRAME_LINENO: usize = 3;
+const TRACEBACK_LINENO: usize = 5;
 
 static ATTRIBUTES: [Attribute; 9] = [
     Attribute {
@@ -351,15 +352,22 @@ unsafe extern "C" fn traceback_new(
     }
 }
 
-unsafe extern "C" fn traceback_lineno(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+unsafe extern "C" fn traceback_lineno(object: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: a getter of tracebacks, which hold their frame.
     unsafe {
         let traceback = object.cast::<PyTracebackObject>();
-        let line = match frame_copy((*traceback).tb_frame) {
-            Some(copy) if (*traceback).tb_lineno < 0 => original_line(copy, (*traceback).tb_lasti),
-            _ => (*traceback).tb_lineno,
-        };
-        ffi::PyLong_FromLong(line.into())
+        let own = own_get(TRACEBACK_LINENO, object, closure);
+        if own != ffi::Py_None() {
+            return own;
+        }
+        let Some(copy) = frame_copy((*traceback).tb_frame) else { return own };
+        match original_line(copy, (*traceback).tb_lasti) {
+            line if line < 0 => own,
+            line => {
+                ffi::Py_DECREF(own);
+                ffi::PyLong_FromLong(line.into())
+            }
+        }
     }
 }
 
