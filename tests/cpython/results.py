@@ -16,9 +16,7 @@ from xml.etree import ElementTree
 
 HERE = Path(__file__).parent
 
-MODULES = (
-    "test_json",
-)
+MODULES = ("test_json",)
 """Those of `Lib/test` that lean most on what rewriting could break."""
 
 TIMEOUT = 300
@@ -69,7 +67,11 @@ def run(module: str, folder: Path, *, events: bool) -> list[str]:
     )
     if done.returncode < 0 or not report.exists():
         raise RuntimeError(f"{module} ended with status {done.returncode}\n{done.stdout}{done.stderr}")
-    if events and [line.split()[0] for line in counts.read_text().splitlines()] != ["LINE", "PY_RETURN", "PY_START"]:
+    if events and [line.split()[0] for line in counts.read_text().splitlines()] != [
+        "LINE",
+        "PY_RETURN",
+        "PY_START",
+    ]:
         raise RuntimeError(f"{module} ran without events")
     cases = ElementTree.parse(report).iter("testcase")
     # What fails in a subtest alone is written without its name: it is missed where it is not.
