@@ -55,9 +55,12 @@ pub(super) fn watch(on: bool) {
     WATCHING.store(on, Relaxed);
 }
 
-/// Whether new code is looked at.
+/// Whether new code of the current thread is looked at. Not that of subinterpreters, which share the
+/// audit hook and the types of functions: it is not monitored, and PyO3 cannot attach to them.
 pub(super) fn is_watching() -> bool {
+    // SAFETY: called with the GIL held, so there is a current thread.
     WATCHING.load(Relaxed)
+        && unsafe { (*_PyThreadState_UncheckedGet()).interp == ffi::PyInterpreterState_Main() }
 }
 
 static FUNCTION_NEW: OnceLock<ffi::newfunc> = OnceLock::new();
@@ -95,7 +98,7 @@ pub(super) fn unpatch() {
 }
 
 unsafe extern "C" fn audit(event: *const c_char, args: *mut ffi::PyObject, _: *mut c_void) -> c_int {
-    if !WATCHING.load(Relaxed) {
+    if !is_watching() {
         return 0;
     }
     // SAFETY: audit hooks are given a NUL-terminated name and a tuple, with the GIL held.
