@@ -386,7 +386,8 @@ impl Instrumented {
 
     /// The byte offset in the copy that stands for one in the original; itself if there is none.
     pub(super) fn copy_offset(&self, offset: i32) -> i32 {
-        let unit = u32::try_from(offset).ok().and_then(|offset| self.rewritten.copy_unit(UnitIndex(offset / 2)));
+        let unit =
+            u32::try_from(offset).ok().and_then(|offset| self.rewritten.copy_unit(UnitIndex(offset / 2)));
         unit.map_or(offset, |unit| (unit.0 * 2) as i32 + offset % 2)
     }
 }
