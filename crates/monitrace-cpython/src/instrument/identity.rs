@@ -352,7 +352,10 @@ unsafe extern "C" fn traceback_new(
     }
 }
 
-unsafe extern "C" fn traceback_lineno(object: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
+unsafe extern "C" fn traceback_lineno(
+    object: *mut ffi::PyObject,
+    closure: *mut c_void,
+) -> *mut ffi::PyObject {
     // SAFETY: a getter of tracebacks, which hold their frame.
     unsafe {
         let traceback = object.cast::<PyTracebackObject>();
