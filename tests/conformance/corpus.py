@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from record import NO_EVENTS
+
 HERE = Path(__file__).parent
 ORACLE = (3, 14)
 """The version whose own sys.monitoring the goldens are recorded from."""
@@ -29,11 +31,18 @@ def programs() -> list[str]:
     return sorted(path.stem for path in (HERE / "programs").glob("*.py"))
 
 
-def record(name: str, *, native: bool = False) -> str:
+def sets_its_own_events(name: str) -> bool:
+    """Whether a program starts without events, and so cannot be recorded by rule."""
+    return (HERE / "programs" / f"{name}.py").read_text().startswith(NO_EVENTS)
+
+
+def record(name: str, *, native: bool = False, by_rule: bool = False) -> str:
     """The program's stream under this interpreter, from a process of its own."""
     command = [sys.executable, "-W", "error", str(HERE / "record.py"), str(HERE / "programs" / f"{name}.py")]
     if native:
         command.append("--native")
+    if by_rule:
+        command.append("--by-rule")
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0 or done.stderr:
         raise RuntimeError(f"{name} ended with status {done.returncode}\n{done.stderr}")

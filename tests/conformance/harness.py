@@ -34,35 +34,41 @@ def note(text: str) -> None:
     stream.append(f"-- {text}")
 
 
+def write(event: str, line: int, code: CodeType, *value: object, label: str = "") -> None:
+    """Write an event; PY_RETURN with its value."""
+    place = "" if code.co_filename == program else " in <string>"
+    rest = "".join(f" -> {_show(each)}" for each in value)
+    stream.append(f"{label}{event:<9} {line:>4}  {code.co_qualname}{place}{rest}")
+
+
 def record(tool: int, reply: Reply = lambda *_: None) -> None:
     """Claim the tool's id and register callbacks that write its events and then answer `reply`'s."""
     label = "" if tool == RECORDER else f"tool {tool}: "
 
-    def write(event: str, code: CodeType, line: int, rest: str = "") -> object:
-        place = "" if code.co_filename == program else " in <string>"
-        stream.append(f"{label}{event:<9} {line:>4}  {code.co_qualname}{place}{rest}")
+    def note_event(event: str, code: CodeType, line: int, *value: object) -> object:
+        write(event, line, code, *value, label=label)
         return reply(event, code, line)
 
     def on_line(code: CodeType, line: int) -> object:
         frame = sys._getframe(1)
-        if not _is_of_program(frame, code):
+        if not is_of_program(frame, code):
             return None
         _check("LINE", code, frame, frame.f_lineno == line)
-        return write("LINE", code, line)
+        return note_event("LINE", code, line)
 
     def on_start(code: CodeType, offset: int) -> object:
         frame = sys._getframe(1)
-        if not _is_of_program(frame, code):
+        if not is_of_program(frame, code):
             return None
         _check("PY_START", code, frame, _is_at(frame, code, offset, "RESUME"))
-        return write("PY_START", code, code.co_firstlineno)
+        return note_event("PY_START", code, code.co_firstlineno)
 
     def on_return(code: CodeType, offset: int, value: object) -> object:
         frame = sys._getframe(1)
-        if not _is_of_program(frame, code):
+        if not is_of_program(frame, code):
             return None
         _check("PY_RETURN", code, frame, _is_at(frame, code, offset, "RETURN_VALUE", "RETURN_CONST"))
-        return write("PY_RETURN", code, _line_at(code, offset), f" -> {_show(value)}")
+        return note_event("PY_RETURN", code, _line_at(code, offset), value)
 
     monitoring.use_tool_id(tool, f"conformance {tool}")
     monitoring.register_callback(tool, events.LINE, on_line)
@@ -70,7 +76,7 @@ def record(tool: int, reply: Reply = lambda *_: None) -> None:
     monitoring.register_callback(tool, events.PY_RETURN, on_return)
 
 
-def _is_of_program(frame: FrameType, code: CodeType) -> bool:
+def is_of_program(frame: FrameType, code: CodeType) -> bool:
     """The program's own code, strings that it executes with it."""
     executed = code.co_filename == "<string>" and frame.f_globals.get("__name__") == "__main__"
     return executed or code.co_filename == program

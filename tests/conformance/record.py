@@ -27,16 +27,20 @@ def install(native: bool) -> None:
         monitrace.install()
 
 
-def run(program: Path) -> list[str]:
-    """Run the program with the events on, and give its stream."""
+def run(program: Path, *, by_rule: bool = False) -> list[str]:
+    """Run the program with the events on, or with the rule's trace function, and give its stream."""
     import harness
 
     source = program.read_text()
     harness.program = program.name
     code = compile(source, program.name, "exec", dont_inherit=True)
-    namespace = {"__name__": "__main__", "__file__": program.name}
+    namespace: dict[str, object] = {"__name__": "__main__", "__file__": program.name}
     if source.startswith(NO_EVENTS):
         exec(code, namespace)
+    elif by_rule:
+        import by_rule as rule
+
+        rule.run(code, namespace)
     else:
         harness.record(harness.RECORDER)
         harness.monitoring.set_events(harness.RECORDER, harness.ALL)
@@ -52,9 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Print the events of one program of the corpus.")
     parser.add_argument("program", type=Path)
     parser.add_argument("--native", action="store_true", help="ignore monitrace")
+    parser.add_argument("--by-rule", action="store_true", help="on 3.11: set no events, see by_rule.py")
     options = parser.parse_args()
     install(options.native)
-    sys.stdout.write("".join(f"{line}\n" for line in run(options.program)))
+    stream = run(options.program, by_rule=options.by_rule)
+    sys.stdout.write("".join(f"{line}\n" for line in stream))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Every program's event stream is the golden's, but for the version's named differences."""
 
 import re
+import sys
 
 import corpus
 import pytest
@@ -10,6 +11,12 @@ import pytest
 def test_stream(name: str) -> None:
     found = corpus.compare(name, corpus.record(name))
     assert found == corpus.difference(name).diff
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the rule is written down for 3.11's bytecode")
+@pytest.mark.parametrize("name", [name for name in corpus.programs() if not corpus.sets_its_own_events(name)])
+def test_stream_is_what_the_rule_says_of_this_bytecode(name: str) -> None:
+    assert corpus.record(name).splitlines() == corpus.record(name, by_rule=True).splitlines()
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in (corpus.HERE / "differences").iterdir()))

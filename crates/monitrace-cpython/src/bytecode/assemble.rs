@@ -82,6 +82,11 @@ impl Rewritten {
         self.units.original_unit(copy)
     }
 
+    /// See [`UnitMap::copy_unit`].
+    pub fn copy_unit(&self, original: UnitIndex) -> Option<UnitIndex> {
+        self.units.copy_unit(original)
+    }
+
     /// See [`UnitMap::resume_after`].
     pub fn resume_after(&self, original: UnitIndex) -> Option<UnitIndex> {
         self.units.resume_after(original)

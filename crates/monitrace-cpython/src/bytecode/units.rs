@@ -57,6 +57,15 @@ impl UnitMap {
         }
     }
 
+    /// The other way round: the unit of the copy that stands for this very unit of the original.
+    ///
+    /// `None` if the original has no such unit.
+    pub fn copy_unit(&self, original: UnitIndex) -> Option<UnitIndex> {
+        let k = self.index_of(original)?;
+        let from_last = self.end(k) - 1 - original.0;
+        Some(UnitIndex(self.moved[k].last - from_last))
+    }
+
     /// For a waiting frame: the copy's last unit of the instruction that contains `original`. What
     /// follows is what follows that instruction when it goes on, hooks included.
     ///
@@ -76,11 +85,15 @@ impl UnitMap {
     }
 
     fn containing(&self, original: UnitIndex) -> Option<&Moved> {
+        self.moved.get(self.index_of(original)?)
+    }
+
+    /// Which instruction contains a unit of the original.
+    fn index_of(&self, original: UnitIndex) -> Option<usize> {
         if original.0 >= self.original_length {
             return None;
         }
-        let behind = self.moved.partition_point(|moved| moved.original <= original.0);
-        self.moved.get(behind.checked_sub(1)?)
+        self.moved.partition_point(|moved| moved.original <= original.0).checked_sub(1)
     }
 
     /// The unit of the original behind instruction `k`.

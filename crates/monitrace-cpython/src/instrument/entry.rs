@@ -55,9 +55,12 @@ pub(super) fn watch(on: bool) {
     WATCHING.store(on, Relaxed);
 }
 
-/// Whether new code is looked at.
+/// Whether new code of the current thread is looked at. Not that of subinterpreters, which share the
+/// audit hook and the types of functions: it is not monitored, and PyO3 cannot attach to them.
 pub(super) fn is_watching() -> bool {
+    // SAFETY: called with the GIL held, so there is a current thread.
     WATCHING.load(Relaxed)
+        && unsafe { (*_PyThreadState_UncheckedGet()).interp == ffi::PyInterpreterState_Main() }
 }
 
 static FUNCTION_NEW: OnceLock<ffi::newfunc> = OnceLock::new();
@@ -95,7 +98,7 @@ pub(super) fn unpatch() {
 }
 
 unsafe extern "C" fn audit(event: *const c_char, args: *mut ffi::PyObject, _: *mut c_void) -> c_int {
-    if !WATCHING.load(Relaxed) {
+    if !is_watching() {
         return 0;
     }
     // SAFETY: audit hooks are given a NUL-terminated name and a tuple, with the GIL held.
@@ -105,7 +108,7 @@ unsafe extern "C" fn audit(event: *const c_char, args: *mut ffi::PyObject, _: *m
         }
         let code = ffi::PyTuple_GET_ITEM(args, 0);
         if super::records::is_code(code) {
-            await_code(Python::assume_attached(), code.cast());
+            Python::attach(|py| await_code(py, code.cast()));
         }
     }
     0
@@ -164,14 +167,13 @@ unsafe extern "C" fn enter(
             }
             (awaited, evaluate)
         };
-        let py = Python::assume_attached();
-        for awaited in awaited {
-            if awaited.code == (*frame).f_code as usize && awaited.thread == thread as usize {
-                move_in(py, thread, frame, awaited.copy);
-            } else {
-                awaited.copy.drop_ref(py);
+        Python::attach(|py| {
+            for awaited in awaited {
+                if awaited.code == (*frame).f_code as usize && awaited.thread == thread as usize {
+                    move_in(py, thread, frame, awaited.copy);
+                }
             }
-        }
+        });
         evaluate(thread, frame, throw)
     }
 }
@@ -230,7 +232,7 @@ unsafe extern "C" fn function_new(
     let function = unsafe { new(kind, args, kwargs) };
     if !function.is_null() && is_watching() {
         // SAFETY: constructors run with the GIL held and return functions.
-        unsafe { adopt_new(Python::assume_attached(), function) };
+        Python::attach(|py| unsafe { adopt_new(py, function) });
     }
     function
 }

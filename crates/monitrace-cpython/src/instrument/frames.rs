@@ -361,12 +361,12 @@ unsafe extern "C" fn mover(
     what: c_int,
     _argument: *mut ffi::PyObject,
 ) -> c_int {
-    // SAFETY: trace functions are called with the GIL held.
-    let py = unsafe { Python::assume_attached() };
-    let moved = catch_unwind(AssertUnwindSafe(|| on_trace(py, frame_object, what)));
-    if let Ok(Err(error)) = moved {
-        error.write_unraisable(py, None);
-    }
+    Python::attach(|py| {
+        let moved = catch_unwind(AssertUnwindSafe(|| on_trace(py, frame_object, what)));
+        if let Ok(Err(error)) = moved {
+            error.write_unraisable(py, None);
+        }
+    });
     0
 }
 

@@ -6,7 +6,7 @@
 //! object, and must check that record before it reads anything: a hook can outlive its code.
 
 use super::records::Instrumented;
-use crate::ffi::code::CodeUnit;
+use crate::ffi::code::{CODE_OFFSET, CodeUnit};
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
 use crate::host::{CPython, Site};
 use monitrace_core::{ByteOffset, Event, Firing, Location, Payload, Reply};
@@ -165,11 +165,14 @@ impl Hook {
         if self.wakes_mover {
             super::frames::leaving();
         }
+        if self.event == Event::PyStart {
+            self.stand_at_resume(record);
+        }
         let monitor = super::monitor();
         let scope = record.scope();
         monitor.enter(scope);
         if scope.state(self.place()).active().is_empty() {
-            record.switch_off(py, self);
+            Python::attach(|py| record.switch_off(py, self));
             return 0;
         }
         let value: *mut ffi::PyObject;
@@ -195,12 +198,27 @@ impl Hook {
         match monitor.fire(scope, self.place(), &firing) {
             Ok(Reply::Continue) => 0,
             Ok(Reply::Disable) => {
-                record.switch_off(py, self);
+                Python::attach(|py| record.switch_off(py, self));
                 0
             }
             Err(raised) => {
                 raised.0.restore(py);
                 -1
+            }
+        }
+    }
+
+    /// Moves the frame's position from this hook, which has no line, to the `RESUME` in front of it.
+    /// C code that asks for the line sees it there, and so does whoever looks at a traceback.
+    fn stand_at_resume(&self, record: &Instrumented) {
+        // SAFETY: the current thread has a frame when Python code runs; if that frame runs our code
+        // object, then a unit of that is a place where it can stand. The loop does not read this
+        // before it has written it again, for its next instruction.
+        unsafe {
+            let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+            if !frame.is_null() && (*frame).f_code == record.code() {
+                let units = record.code().cast::<u8>().add(CODE_OFFSET).cast::<CodeUnit>();
+                (*frame).prev_instr = units.add(self.unit as usize - 1);
             }
         }
     }
@@ -238,7 +256,8 @@ unsafe extern "C" fn hook_dealloc(hook: *mut ffi::PyObject) {
         let site = ptr::read(&raw const (*hook.cast::<Hook>()).site);
         let Site { code, position } = ManuallyDrop::into_inner(site);
         std::mem::forget(code);
-        drop(position);
+        // Not left to the drop: without a thread that PyO3 knows of, that would be put off.
+        position.drop_ref(Python::assume_attached());
         let hook_type = ffi::Py_TYPE(hook);
         ffi::PyObject_Free(hook.cast());
         ffi::Py_DECREF(hook_type.cast());

@@ -14,7 +14,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// One attribute of one type that is read through a function of ours.
 struct Attribute {
@@ -48,6 +48,7 @@ const FUNCTION_CODE: usize = 0;
 const FRAME_CODE: usize = 1;
 const FRAME_LASTI: usize = 2;
 const FRAME_LINENO: usize = 3;
+const TRACEBACK_LINENO: usize = 5;
 
 static ATTRIBUTES: [Attribute; 9] = [
     Attribute { kind: function_type, name: c"__code__", get: function_code, set: Some(set_function_code) },
@@ -88,6 +89,16 @@ pub(super) fn patch(py: Python<'_>) -> PyResult<()> {
     for (attribute, patch) in ATTRIBUTES.iter().zip(patches.iter_mut()) {
         if patch.is_none() {
             *patch = Some(patch_one(py, attribute)?);
+        }
+    }
+    // SAFETY: static type, GIL held.
+    unsafe {
+        let kind = traceback_type();
+        if let Some(new) = (*kind).tp_new
+            && !ptr::fn_addr_eq(new, traceback_new as ffi::newfunc)
+        {
+            let _ = TRACEBACK_NEW.set(new);
+            (*kind).tp_new = Some(traceback_new);
         }
     }
     Ok(())
@@ -140,6 +151,10 @@ fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Patch> {
 /// Puts the interpreter's own getters back.
 pub(super) fn unpatch(py: Python<'_>) -> PyResult<()> {
     let mut patches = PATCHES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(new) = TRACEBACK_NEW.get() {
+        // SAFETY: static type, GIL held. The pointer stays in TRACEBACK_NEW: patch() sets the same one.
+        unsafe { (*traceback_type()).tp_new = Some(*new) };
+    }
     for (attribute, patch) in ATTRIBUTES.iter().zip(patches.iter_mut()) {
         let Some(done) = patch.take() else { continue };
         // SAFETY: what patch_one found there.
@@ -232,7 +247,7 @@ unsafe extern "C" fn set_function_code(
         let Some(set) = own(FUNCTION_CODE).and_then(|definition| (*definition).set) else { return -1 };
         let result = set(object, value, closure);
         if result == 0 && entry::is_watching() {
-            entry::adopt_new(Python::assume_attached(), object);
+            Python::attach(|py| entry::adopt_new(py, object));
         }
         result
     }
@@ -313,15 +328,47 @@ unsafe extern "C" fn traceback_lasti(object: *mut ffi::PyObject, _: *mut c_void)
     }
 }
 
-unsafe extern "C" fn traceback_lineno(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+static TRACEBACK_NEW: OnceLock<ffi::newfunc> = OnceLock::new();
+
+/// `traceback.__new__`: a program that makes one knows the offset in its own code, and the
+/// interpreter prints what is in that of the copy.
+unsafe extern "C" fn traceback_new(
+    kind: *mut ffi::PyTypeObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let Some(new) = TRACEBACK_NEW.get() else { return ptr::null_mut() };
+    // SAFETY: the original constructor, with its own arguments; what it makes holds its frame.
+    unsafe {
+        let object = new(kind, args, kwargs);
+        if let Some(traceback) = object.cast::<PyTracebackObject>().as_mut()
+            && let Some(copy) = frame_copy(traceback.tb_frame)
+        {
+            traceback.tb_lasti = copy.copy_offset(traceback.tb_lasti);
+        }
+        object
+    }
+}
+
+unsafe extern "C" fn traceback_lineno(
+    object: *mut ffi::PyObject,
+    closure: *mut c_void,
+) -> *mut ffi::PyObject {
     // SAFETY: a getter of tracebacks, which hold their frame.
     unsafe {
         let traceback = object.cast::<PyTracebackObject>();
-        let line = match frame_copy((*traceback).tb_frame) {
-            Some(copy) if (*traceback).tb_lineno < 0 => original_line(copy, (*traceback).tb_lasti),
-            _ => (*traceback).tb_lineno,
-        };
-        ffi::PyLong_FromLong(line.into())
+        let own = own_get(TRACEBACK_LINENO, object, closure);
+        if own != ffi::Py_None() {
+            return own;
+        }
+        let Some(copy) = frame_copy((*traceback).tb_frame) else { return own };
+        match original_line(copy, (*traceback).tb_lasti) {
+            line if line < 0 => own,
+            line => {
+                ffi::Py_DECREF(own);
+                ffi::PyLong_FromLong(line.into())
+            }
+        }
     }
 }
 

@@ -152,7 +152,7 @@ pub(super) struct Instrumented {
     code: CodePtr,
     original: Rc<Original>,
     /// Keeps the original alive: callbacks are given it, and running frames may still use its constants.
-    _original_object: Py<PyAny>,
+    original_object: Py<PyAny>,
     rewritten: Rewritten,
     /// Borrowed from the constants.
     hooks: Vec<*const Hook>,
@@ -247,7 +247,7 @@ impl Instrumented {
         let record = Box::new(Instrumented {
             code: copy.as_ptr().cast(),
             original: Rc::clone(original),
-            _original_object: original_object,
+            original_object,
             rewritten,
             on: Cell::new(hooks.len()),
             hooks,
@@ -380,9 +380,16 @@ impl Instrumented {
     /// frame that has not begun) stay as they are.
     pub(super) fn original_offset(&self, offset: i32) -> i32 {
         match u32::try_from(offset) {
-            Ok(offset) => (self.rewritten.original_unit(UnitIndex(offset / 2)).0 * 2) as i32,
+            Ok(offset) => (self.rewritten.original_unit(UnitIndex(offset / 2)).0 * 2 + offset % 2) as i32,
             Err(_) => offset,
         }
+    }
+
+    /// The byte offset in the copy that stands for one in the original; itself if there is none.
+    pub(super) fn copy_offset(&self, offset: i32) -> i32 {
+        let unit =
+            u32::try_from(offset).ok().and_then(|offset| self.rewritten.copy_unit(UnitIndex(offset / 2)));
+        unit.map_or(offset, |unit| (unit.0 * 2) as i32 + offset % 2)
     }
 }
 
@@ -417,6 +424,9 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     if record.is_current() {
         record.original.current.set(ptr::null());
     }
+    // Not left to the drop: without a thread that PyO3 knows of, that would be put off.
+    // SAFETY: see above.
+    record.original_object.drop_ref(unsafe { Python::assume_attached() });
 }
 
 /// Decodes a code object's bytes. `None` if the rewriter refuses them.

@@ -1,0 +1,173 @@
+"""What CPython's own tests say with events on and without, and the named differences between the two.
+
+Owns the list of modules, the differences' format and the command that writes them. It must never write a
+reason: that takes somebody who looked.
+"""
+
+import argparse
+import difflib
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from xml.etree import ElementTree
+
+HERE = Path(__file__).parent
+
+MODULES = (
+    "test_ast",
+    "test_asyncgen",
+    "test_bdb",
+    "test_class",
+    "test_collections",
+    "test_compile",
+    "test_context",
+    "test_contextlib",
+    "test_contextlib_async",
+    "test_copy",
+    "test_coroutines",
+    "test_cprofile",
+    "test_dataclasses",
+    "test_decimal",
+    "test_descr",
+    "test_dict",
+    "test_dis",
+    "test_doctest",
+    "test_enum",
+    "test_except_star",
+    "test_exceptions",
+    "test_frame",
+    "test_fstring",
+    "test_funcattrs",
+    "test_functools",
+    "test_gc",
+    "test_generators",
+    "test_genexps",
+    "test_grammar",
+    "test_import",
+    "test_inspect",
+    "test_itertools",
+    "test_json",
+    "test_listcomps",
+    "test_marshal",
+    "test_opcache",
+    "test_patma",
+    "test_pdb",
+    "test_profile",
+    "test_raise",
+    "test_re",
+    "test_scope",
+    "test_super",
+    "test_sys",
+    "test_sys_setprofile",
+    "test_sys_settrace",
+    "test_threading",
+    "test_trace",
+    "test_traceback",
+    "test_types",
+    "test_typing",
+    "test_unittest",
+    "test_weakref",
+    "test_with",
+    "test_yield_from",
+)
+"""Those of `Lib/test` that lean most on what rewriting could break.
+
+Not test_code: it has a Python function called for every code object that holds extra data and goes, the
+interpreter's last ones too, and ours hold some. Not test_tracemalloc: it counts what callbacks allocate.
+"""
+
+TIMEOUT = 300
+"""Seconds for one module."""
+
+
+def missing() -> str:
+    """Why the tests cannot be run here; empty if they can."""
+    if sys.version_info[:2] != (3, 11):
+        return "from 3.12 on the interpreter makes the events itself"
+    if find_spec("test.libregrtest") is None:
+        return "this interpreter came without its own tests"
+    return ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the events change in a module's results, and why."""
+
+    reason: str
+    diff: str
+
+
+def difference_path(module: str) -> Path:
+    """Where a module's difference is, if it has one."""
+    return HERE / "differences" / f"{module}.diff"
+
+
+def difference(module: str) -> Difference:
+    """The named difference; an empty one where there is no file."""
+    path = difference_path(module)
+    if not path.exists():
+        return Difference("", "")
+    reason, _, diff = path.read_text().partition("\n--- ")
+    return Difference(reason.strip(), f"--- {diff}")
+
+
+def run(module: str, folder: Path, *, events: bool) -> list[str]:
+    """The result of each of a module's tests, from a process of its own."""
+    report, counts = folder / "results.xml", folder / "events"
+    command = [sys.executable, str(HERE / "driver.py")]
+    if events:
+        command += ["--events", str(counts)]
+    command += ["--junit-xml", str(report), module]
+    report.unlink(missing_ok=True)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False
+    )
+    if done.returncode < 0 or not report.exists():
+        raise RuntimeError(f"{module} ended with status {done.returncode}\n{done.stdout}{done.stderr}")
+    if events and [line.split()[0] for line in counts.read_text().splitlines()] != [
+        "LINE",
+        "PY_RETURN",
+        "PY_START",
+    ]:
+        raise RuntimeError(f"{module} ran without events")
+    cases = ElementTree.parse(report).iter("testcase")
+    # What fails in a subtest alone is written without its name: it is missed where it is not.
+    named = ((case.get("name"), _outcome(case)) for case in cases)
+    return sorted(f"{name}: {outcome}\n" for name, outcome in named if name)
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    found = {child.tag for child in case} & {"failure", "error", "skipped"}
+    return " and ".join(sorted(found)) or "passed"
+
+
+def compare(module: str) -> str:
+    """The diff from the module's plain results to those with events; empty if they are equal."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = run(module, Path(folder), events=False)
+        rewritten = run(module, Path(folder), events=True)
+    diff = difflib.unified_diff(plain, rewritten, "plain", "events", n=0)
+    # Without positions, which other tests of the module would change.
+    return "".join(line for line in diff if not line.startswith("@@"))
+
+
+def main() -> None:
+    """The command line: write the differences. A reason is kept only while its diff stays the same."""
+    parser = argparse.ArgumentParser(description="Write the differences that events make to CPython's tests.")
+    parser.add_argument("modules", nargs="*", metavar="test_MODULE", help="all of the list by default")
+    if reason := missing():
+        parser.error(reason)
+    for module in parser.parse_args().modules or MODULES:
+        diff, path = compare(module), difference_path(module)
+        if not diff:
+            path.unlink(missing_ok=True)
+        elif diff != difference(module).diff:
+            path.write_text("\n" + diff)
+            print(f"{path.relative_to(HERE)}: give its reason above the diff")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,848 @@
+"""What rewriting on 3.11 must leave alone: what programs see, and that they run whatever is switched."""
+
+# The programs have the shapes that matter here, not the shortest.
+# ruff: noqa: C400, C416, PERF401, PT017, RET504, SIM105, UP028
+
+import copy
+import cProfile
+import faulthandler
+import gc
+import inspect
+import io
+import marshal
+import pickle
+import pstats
+import subprocess
+import sys
+import textwrap
+import threading
+import traceback
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import monitrace
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="from 3.12 on the interpreter makes the events itself"
+)
+
+TOOL = 2
+
+
+class Tool:
+    """One tool with all three events, and what it was told of one file."""
+
+    def __init__(self) -> None:
+        self.monitoring = monitrace.install()
+        self.events = self.monitoring.events
+        self.all = self.events.LINE | self.events.PY_START | self.events.PY_RETURN
+        self.told: list[tuple[str, str, int]] = []
+        self.monitoring.use_tool_id(TOOL, "test_instrument")
+        for name in ("LINE", "PY_START", "PY_RETURN"):
+            self.register(name, self.teller(name))
+
+    def teller(self, name: str) -> Callable[..., object]:
+        def tell(code: types.CodeType, position: int, *_: object) -> None:
+            if code.co_filename in (__file__, "<string>"):
+                self.told.append((name, code.co_name, position))
+
+        return tell
+
+    def register(self, name: str, callback: Callable[..., object] | None) -> None:
+        self.monitoring.register_callback(TOOL, getattr(self.events, name), callback)
+
+    def set(self, events: int | None = None) -> None:
+        self.monitoring.set_events(TOOL, self.all if events is None else events)
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        self.set()
+        try:
+            yield
+        finally:
+            self.set(0)
+
+    def names(self, code_name: str) -> list[str]:
+        """The events told of code of that name."""
+        return [event for event, name, _ in self.told if name == code_name]
+
+
+@pytest.fixture
+def tool() -> Iterator[Tool]:
+    tool = Tool()
+    yield tool
+    tool.set(0)
+    for name in ("LINE", "PY_START", "PY_RETURN"):
+        tool.register(name, None)
+    tool.monitoring.free_tool_id(TOOL)
+    # What a tool disabled stays disabled for the next one of its id.
+    tool.monitoring.restart_events()
+
+
+def add(a: int, b: int = 1) -> int:
+    """Add."""
+    total = a + b
+    return total
+
+
+def divide(a: int, b: int) -> float:
+    # The marks of a traceback show which part failed.
+    return (a / 1) + (a / b) + (a / 2)
+
+
+def generate(n: int) -> Iterator[int]:
+    for i in range(n):
+        yield i
+
+
+async def wait_for_nothing() -> int:
+    return 1
+
+
+async def generate_asynchronously() -> Any:
+    yield 1
+
+
+# What the program sees.
+
+
+def test_code_objects_are_the_programs_own(tool: Tool) -> None:
+    codes = add.__code__, generate.__code__
+    with tool.on():
+        assert (add.__code__, generate.__code__) == codes
+        assert add.__code__ is codes[0]
+        generator = generate(1)
+        assert generator.gi_code is codes[1]
+        assert generator.gi_frame.f_code is codes[1]
+        next(generator)
+        assert generator.gi_code is codes[1]
+        assert generator.gi_frame.f_code is codes[1]
+        coroutine = wait_for_nothing()
+        assert coroutine.cr_code is wait_for_nothing.__code__
+        coroutine.close()
+        assert generate_asynchronously().ag_code is generate_asynchronously.__code__
+        assert sys._getframe().f_code is test_code_objects_are_the_programs_own.__code__
+    assert add.__code__ is codes[0]
+    assert generator.gi_code is codes[1]
+    assert generator.gi_frame.f_code is codes[1]
+
+
+def test_constants_are_the_programs_own(tool: Tool) -> None:
+    def outer() -> Callable[[], int]:
+        def inner() -> int:
+            return 1
+
+        return inner
+
+    nested = [const for const in outer.__code__.co_consts if isinstance(const, types.CodeType)]
+    with tool.on():
+        assert outer().__code__ is nested[0]
+        assert [c for c in outer.__code__.co_consts if isinstance(c, types.CodeType)] == nested
+    assert outer().__code__ is nested[0]
+
+
+def failure(call: Callable[[], object]) -> list[Any]:
+    """All that a traceback says."""
+    try:
+        call()
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [(f.lineno, f.end_lineno, f.colno, f.end_colno, f.name) for f in frames[1:]]
+        offsets = []
+        step = error.__traceback__.tb_next if error.__traceback__ else None
+        while step is not None:
+            offsets.append((step.tb_lasti, step.tb_lineno, step.tb_frame.f_lasti, step.tb_frame.f_code))
+            step = step.tb_next
+        return [places, offsets, traceback.format_exc().splitlines()[3:]]
+    raise AssertionError("nothing was raised")
+
+
+def nested_failure() -> None:
+    try:
+        divide(1, 0)
+    except ZeroDivisionError as error:
+        raise ValueError("again") from error
+
+
+def failure_in_generator() -> None:
+    list(1 // i for i in (1, 0))
+
+
+def failure_in_comprehension() -> None:
+    [1 // i for i in (1, 0)]
+
+
+class Manager:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        raise KeyError("left")
+
+
+def failure_in_exit() -> None:
+    with Manager():
+        divide(1, 0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: divide(1, 0),
+        nested_failure,
+        failure_in_generator,
+        failure_in_comprehension,
+        failure_in_exit,
+        lambda: exec("def f():\n  return 1 + \\\n  (2 / 0)\nf()"),
+    ],
+)
+def test_tracebacks_are_as_without_events(tool: Tool, call: Callable[[], object]) -> None:
+    without = failure(call)
+    with tool.on():
+        assert failure(call) == without
+    assert failure(call) == without
+
+
+def test_the_interpreter_prints_tracebacks_as_without_events(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            """
+            import sys
+
+            if "on" in sys.argv:
+                import monitrace
+
+                monitoring = monitrace.install()
+                events = monitoring.events
+                monitoring.use_tool_id(2, "test")
+                for event in (events.LINE, events.PY_START, events.PY_RETURN):
+                    monitoring.register_callback(2, event, lambda *_: None)
+                monitoring.set_events(2, events.LINE | events.PY_START | events.PY_RETURN)
+
+
+            def divide(a, b):
+                return (a / 1) + (a / b)
+
+
+            def both(values):
+                return [
+                    divide(1, value)
+                    for value in values
+                ]
+
+
+            def fail():
+                try:
+                    both([1, 0])
+                except ZeroDivisionError as error:
+                    raise ValueError(sys._getframe(0).f_lineno) from error
+
+
+            fail()
+            """
+        )
+    )
+    printed = [
+        subprocess.run(
+            [sys.executable, program, *arguments], capture_output=True, text=True, check=False
+        ).stderr
+        for arguments in ((), ("on",))
+    ]
+    assert "~~^~~" in printed[0]
+    assert printed[1] == printed[0]
+
+
+def test_tracebacks_that_a_program_makes(tool: Tool) -> None:
+    def rebuilt() -> list[str]:
+        try:
+            divide(1, 0)
+        except ZeroDivisionError as error:
+            assert error.__traceback__ is not None
+            step = error.__traceback__.tb_next
+            assert step is not None
+            made = types.TracebackType(None, step.tb_frame, step.tb_lasti, step.tb_lineno)
+            assert made.tb_lasti == step.tb_lasti
+            return traceback.format_tb(made)
+        return []
+
+    without = rebuilt()
+    with tool.on():
+        assert rebuilt() == without
+
+
+def test_offsets_of_waiting_frames(tool: Tool) -> None:
+    def offsets() -> tuple[int, int]:
+        def inner() -> int:
+            return sys._getframe(1).f_lasti
+
+        generator = generate(2)
+        next(generator)
+        return inner(), generator.gi_frame.f_lasti
+
+    without = offsets()
+    with tool.on():
+        assert offsets() == without
+
+
+def test_inspect(tool: Tool) -> None:
+    def seen() -> list[Any]:
+        return [
+            inspect.signature(add),
+            inspect.getsource(add),
+            inspect.getdoc(add),
+            inspect.getfile(add),
+            inspect.getclosurevars(add),
+            inspect.getgeneratorstate(generate(1)),
+            list(add.__code__.co_lines()),
+            list(add.__code__.co_positions()),
+            add.__code__.co_stacksize,
+            add.__code__.co_exceptiontable,
+            add.__code__.co_code,
+            inspect.getframeinfo(sys._getframe()).positions is not None,
+        ]
+
+    without = seen()
+    with tool.on():
+        assert seen() == without
+
+
+def test_code_objects_hash_compare_and_marshal(tool: Tool) -> None:
+    code = add.__code__
+    before = hash(code), marshal.dumps(code)
+    with tool.on():
+        add(1)
+        assert (hash(add.__code__), marshal.dumps(add.__code__)) == before
+        assert marshal.loads(before[1]) == add.__code__
+        assert code.replace() == add.__code__
+        assert add.__code__.replace(co_name="other").co_name == "other"
+        assert copy.copy(add) is add
+        assert copy.deepcopy(add) is add
+        assert pickle.loads(pickle.dumps(add)) is add
+
+
+# Functions made and changed while the events are on.
+
+
+def test_functions_made_from_code(tool: Tool) -> None:
+    with tool.on():
+        made = types.FunctionType(add.__code__, globals(), "made", (10,))
+        assert made(1, 2) == 3
+        assert made.__code__ is add.__code__
+        with_default = types.FunctionType(add.__code__, globals(), argdefs=(10,))
+        assert with_default(1) == 11
+        replaced = types.FunctionType(add.__code__.replace(co_name="replaced"), globals())
+        assert replaced(1, 2) == 3
+    assert tool.names("add").count("PY_START") == 2
+    assert tool.names("replaced") == ["PY_START", "LINE", "LINE", "PY_RETURN"]
+
+
+def test_a_function_is_given_other_code(tool: Tool) -> None:
+    def first() -> int:
+        return 1
+
+    def second() -> int:
+        return 2
+
+    with tool.on():
+        assert first() == 1
+        first.__code__ = second.__code__
+        assert first() == 2
+        assert first.__code__ is second.__code__
+    assert first() == 2
+    with tool.on():
+        assert first() == 2
+    assert tool.names("second") == ["PY_START", "LINE", "PY_RETURN"] * 2
+
+
+def test_closures_and_cells(tool: Tool) -> None:
+    def outer(x: int) -> tuple[Callable[[], int], Callable[[], None]]:
+        def get() -> int:
+            return x
+
+        def increase() -> None:
+            nonlocal x
+            x += 1
+
+        return get, increase
+
+    get, increase = outer(1)
+    with tool.on():
+        increase()
+        late, _ = outer(5)
+        assert (get(), late()) == (2, 5)
+    increase()
+    assert (get(), late()) == (3, 5)
+
+
+def test_new_code_is_told(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_late.py").write_text("def imported():\n    return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    told: list[str] = []
+
+    def start(code: types.CodeType, _: int) -> None:
+        if code.co_filename in ("<string>", str(tmp_path / "imported_late.py")):
+            told.append(code.co_name)
+
+    tool.register("PY_START", start)
+    with tool.on():
+        exec("def executed(): return [evaluated for evaluated in (1, 2)]\nexecuted()", {})
+        assert eval("(lambda: 3)()") == 3
+        import imported_late  # type: ignore[import-not-found]
+
+        imported_late.imported()
+    sys.modules.pop("imported_late")
+    modules = ["<module>", "executed", "<listcomp>", "<module>", "<lambda>", "<module>", "imported"]
+    assert told == modules
+
+
+# What goes away.
+
+
+def test_code_objects_go_with_their_last_function(tool: Tool) -> None:
+    def make() -> tuple[weakref.ref[types.CodeType], Callable[[], object]]:
+        namespace: dict[str, Any] = {}
+        exec("def f():\n    def g(): yield 1\n    return list(g())", namespace)
+        return weakref.ref(namespace["f"].__code__), namespace["f"]
+
+    with tool.on():
+        code, function = make()
+        function()
+        del function
+        gc.collect()
+        assert code() is None
+    code, function = make()
+    with tool.on():
+        function()
+    function()
+    del function
+    gc.collect()
+    assert code() is None
+
+
+LEFT_OVER = """
+import gc, os, sys
+import monitrace
+
+monitoring = monitrace.install()
+events = monitoring.events
+monitoring.use_tool_id(2, "test")
+for event in (events.LINE, events.PY_START, events.PY_RETURN):
+    monitoring.register_callback(2, event, lambda *_: None)
+source = "def f(x):\\n    def g(): yield x\\n    return [y for y in g()]\\nf(1)\\n"
+
+def turns(n):
+    for _ in range(n):
+        monitoring.set_events(2, events.LINE | events.PY_START | events.PY_RETURN)
+        exec(source, {})
+        monitoring.set_events(2, events.LINE)
+        exec(source, {})
+        monitoring.set_events(2, 0)
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return sys.getallocatedblocks(), len(gc.get_objects()), resident
+
+turns(1000)
+before = turns(1000)
+print(*(after - before for after, before in zip(turns(1000), before)))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory in use is read from Linux's /proc")
+def test_nothing_is_left_over() -> None:
+    done = subprocess.run([sys.executable, "-c", LEFT_OVER], capture_output=True, text=True, check=True)
+    blocks, objects, resident = map(int, done.stdout.split())
+    assert blocks < 200
+    assert objects < 20
+    assert resident < 1 << 19
+
+
+# Events that are switched while code runs.
+
+
+def test_a_suspended_generator_goes_on_with_and_without_events(tool: Tool) -> None:
+    generator = generate(6)
+    values = [next(generator)]
+    for _ in range(2):
+        with tool.on():
+            values.append(next(generator))
+        values.append(next(generator))
+    tool.told.clear()
+    with tool.on():
+        values.extend(generator)
+    assert values == [0, 1, 2, 3, 4, 5]
+    assert tool.names("generate").count("PY_RETURN") == 1
+
+
+def test_a_callback_switches_events(tool: Tool) -> None:
+    def start(_code: types.CodeType, _offset: int) -> None:
+        tool.set(tool.all)
+        tool.set(tool.events.PY_START)
+        tool.set(tool.all)
+
+    tool.register("PY_START", start)
+    with tool.on():
+        for i in range(50):
+            assert add(i) == i + 1
+    assert tool.names("add") == ["LINE", "LINE", "PY_RETURN"] * 50
+
+
+def test_a_callback_switches_all_off(tool: Tool) -> None:
+    def line(code: types.CodeType, _line: int) -> None:
+        if code is add.__code__:
+            tool.set(0)
+
+    tool.register("LINE", line)
+    tool.set()
+    assert add(1) == 2
+    tool.told.clear()
+    assert add(1) == 2
+    assert not tool.names("add")
+
+
+def test_disable_and_restart_under_load(tool: Tool) -> None:
+    seen: list[int] = []
+
+    def line(code: types.CodeType, number: int) -> object:
+        if code is add.__code__:
+            seen.append(number)
+        return tool.monitoring.DISABLE
+
+    tool.register("LINE", line)
+    with tool.on():
+        for turn in range(200):
+            for i in range(5):
+                assert add(i) == i + 1
+            assert len(seen) == 2 * (turn + 1)
+            tool.monitoring.restart_events()
+
+
+THREADS = 4
+
+
+def test_threads_while_events_are_switched(tool: Tool) -> None:
+    """Another thread's calls are told wherever the events stay on from before to after them."""
+    before_and_after = threading.Lock()
+    stop = threading.Event()
+    counts: list[int] = [0] * THREADS
+    wrong: list[object] = []
+    local = threading.local()
+
+    def start(code: types.CodeType, _offset: int) -> None:
+        if code is add.__code__:
+            local.started = getattr(local, "started", 0) + 1
+
+    def work(index: int) -> None:
+        while not stop.is_set():
+            with before_and_after:
+                on = tool.monitoring.get_events(TOOL) != 0
+                local.started = 0
+                for i in range(20):
+                    if add(i) != i + 1:
+                        wrong.append(i)
+                if local.started != (20 if on else 0):
+                    wrong.append((on, local.started))
+            total = sum(generate(20))
+            if total != 190:
+                wrong.append(total)
+            counts[index] += 1
+
+    def loop(index: int) -> None:
+        """Never between two calls: its one frame is moved where it stands."""
+        total = 0
+        while not stop.is_set():
+            total = total + 1 if total < 1000 else 0
+            for _ in range(3):
+                total += 1
+        counts[index] += total >= 0
+
+    tool.register("PY_START", start)
+    threads = [
+        threading.Thread(target=work if i % 2 else loop, args=(i,), daemon=True) for i in range(THREADS)
+    ]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for turn in range(150):
+            with before_and_after:
+                tool.set(
+                    (tool.all, 0, tool.events.PY_START, tool.events.LINE)[turn % 4]
+                    | (tool.events.PY_START if turn % 4 == 3 else 0)
+                )
+                tool.register("LINE", (lambda *_: None) if turn % 3 else (lambda *_: tool.monitoring.DISABLE))
+            if turn % 5 == 0:
+                tool.monitoring.restart_events()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+        sys.setswitchinterval(interval)
+        tool.set(0)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not wrong
+    assert all(counts)
+
+
+def test_a_thread_in_a_loop_is_told_at_once_and_no_more(tool: Tool) -> None:
+    """A frame that never calls anything is reached while it runs."""
+    told = threading.Event()
+    state = {"stop": False, "turns": 0}
+
+    def spin() -> None:
+        while not state["stop"]:
+            state["turns"] += 1
+
+    def line(code: types.CodeType, _line: int) -> None:
+        if code is spin.__code__:
+            told.set()
+
+    tool.register("LINE", line)
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    try:
+        for _ in range(20):
+            tool.set()
+            assert told.wait(10)
+            tool.set(0)
+            told.clear()
+            turns = state["turns"]
+            while state["turns"] < turns + 10:
+                pass
+    finally:
+        state["stop"] = True
+        thread.join(10)
+    assert not told.is_set()
+
+
+# Limits, other tools of the interpreter, and exceptions.
+
+
+def test_recursion_limit(tool: Tool) -> None:
+    def recurse(n: int) -> int:
+        return recurse(n + 1)
+
+    def bounded(n: int) -> int:
+        return 0 if n == 0 else 1 + bounded(n - 1)
+
+    with tool.on():
+        with pytest.raises(RecursionError):
+            recurse(0)
+        assert bounded(500) == 500
+    with pytest.raises(RecursionError):
+        recurse(0)
+
+
+@pytest.mark.parametrize("event", ["LINE", "PY_START", "PY_RETURN"])
+def test_a_callback_that_raises(tool: Tool, event: str) -> None:
+    class OurError(Exception):
+        pass
+
+    def fail(code: types.CodeType, *_: object) -> None:
+        if code is add.__code__:
+            raise OurError(event)
+
+    def caught() -> tuple[str, list[tuple[str, int]]]:
+        try:
+            add(1)
+        except OurError as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            first = add.__code__.co_firstlineno
+            return str(error), [(f.name, (f.lineno or 0) - first) for f in frames if f.name != "caught"]
+        raise AssertionError("nothing was raised")
+
+    tool.register(event, fail)
+    with tool.on():
+        told = caught()
+        again = caught()
+    line = {"PY_START": 0, "LINE": 2, "PY_RETURN": 3}[event]
+    assert told[1][0] == ("add", line)
+    assert told[1][1][0] == "fail"
+    assert again == told
+    assert add(1) == 2
+
+
+def test_a_callback_that_raises_is_handled_by_the_program(tool: Tool) -> None:
+    log: list[str] = []
+
+    def program() -> None:
+        try:
+            log.append("body")
+        except KeyError:
+            log.append("handler")
+        finally:
+            log.append("finally")
+
+    first = program.__code__.co_firstlineno
+
+    def fail(code: types.CodeType, line: int) -> None:
+        if code is program.__code__ and line == first + 2:
+            raise KeyError
+
+    tool.register("LINE", fail)
+    with tool.on():
+        program()
+    assert log == ["handler", "finally"]
+    assert sys.exc_info() == (None, None, None)
+
+
+def test_trace_functions_see_what_they_see_without_events(tool: Tool) -> None:
+    def traced(call: Callable[[], object]) -> list[tuple[str, str, int]]:
+        seen = []
+
+        def trace(frame: types.FrameType, what: str, _: object) -> Any:
+            if frame.f_code.co_filename != __file__:
+                return None
+            seen.append((what, frame.f_code.co_name, frame.f_lineno))
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            call()
+        finally:
+            sys.settrace(before)
+        return seen
+
+    def program() -> int:
+        try:
+            divide(1, 0)
+        except ZeroDivisionError:
+            pass
+        return sum(generate(3)) + add(1) + len([i for i in range(2)])
+
+    without = traced(program)
+    with tool.on():
+        assert traced(program) == without
+    assert traced(program) == without
+    assert tool.names("program")
+
+
+@pytest.mark.xfail(strict=True, reason="each of a hook's two instructions is an opcode to a trace function")
+def test_trace_functions_with_opcodes(tool: Tool) -> None:
+    """Offsets are the program's own."""
+
+    def traced() -> list[int]:
+        seen = []
+
+        def trace(frame: types.FrameType, what: str, _: object) -> Any:
+            if frame.f_code is not add.__code__:
+                return None
+            frame.f_trace_opcodes = True
+            if what == "opcode":
+                seen.append(frame.f_lasti)
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            add(1)
+        finally:
+            sys.settrace(before)
+        return list(dict.fromkeys(seen))
+
+    without = traced()
+    with tool.on():
+        assert traced() == without
+
+
+def test_a_debugger_jumps_in_a_monitored_frame(tool: Tool) -> None:
+    def program() -> list[int]:
+        values = [0]
+        values.append(1)
+        values.append(2)
+        values.append(3)
+        return values
+
+    first = program.__code__.co_firstlineno
+
+    def trace(frame: types.FrameType, what: str, _: object) -> Any:
+        if frame.f_code is program.__code__ and what == "line" and frame.f_lineno == first + 3:
+            frame.f_lineno = first + 4
+        return trace
+
+    def jumped() -> list[int]:
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            return program()
+        finally:
+            sys.settrace(before)
+
+    assert jumped() == [0, 1, 3]
+    with tool.on():
+        assert jumped() == [0, 1, 3]
+        assert program() == [0, 1, 2, 3]
+    assert jumped() == [0, 1, 3]
+
+
+def test_a_tracer_is_set_while_frames_wait_to_be_moved(tool: Tool) -> None:
+    seen: list[str] = []
+
+    def trace(_frame: types.FrameType, what: str, _: object) -> Any:
+        seen.append(what)
+        return trace
+
+    def program() -> int:
+        before = sys.gettrace()
+        tool.set()
+        sys.settrace(trace)
+        total = add(1)
+        sys.settrace(before)
+        total += add(2)
+        tool.set(0)
+        return total
+
+    for _ in range(3):
+        assert program() == 5
+    assert "call" in seen
+    assert tool.names("add").count("PY_START") == 6
+
+
+def test_profilers(tool: Tool) -> None:
+    def program() -> int:
+        return sum(generate(3)) + add(1)
+
+    def profiled() -> list[tuple[str, int]]:
+        profiler = cProfile.Profile()
+        profiler.runcall(program)
+        stats = pstats.Stats(profiler, stream=io.StringIO()).stats  # type: ignore[attr-defined]
+        return sorted((name, values[1]) for (file, _, name), values in stats.items() if file == __file__)
+
+    def set_profile() -> list[tuple[str, str]]:
+        seen = []
+
+        def profile(frame: types.FrameType, what: str, _: object) -> None:
+            if frame.f_code.co_filename == __file__:
+                seen.append((what, frame.f_code.co_name))
+
+        before = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            program()
+        finally:
+            sys.setprofile(before)
+        return seen
+
+    without = profiled(), set_profile()
+    with tool.on():
+        assert (profiled(), set_profile()) == without
+    assert tool.names("program").count("PY_START") == 2
+
+
+def test_faulthandler_shows_lines(tool: Tool, tmp_path: Path) -> None:
+    def shown() -> list[str]:
+        with (tmp_path / "stack").open("w+") as file:
+            faulthandler.dump_traceback(file)
+            file.seek(0)
+            return [line.split(", line ")[1] for line in file if __file__ in line][:1]
+
+    without = shown()
+    with tool.on():
+        assert shown() == without
