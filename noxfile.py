@@ -24,14 +24,15 @@ REPORTS = TARGET / "reports"
 nox.needs_version = ">=2026.10.20"
 nox.options.sessions = ["test"]
 nox.options.error_on_missing_interpreters = False
+# What is not found is skipped, never fetched: tools/get-python does that where it is wanted.
+nox.options.download_python = "never"
 
 INTERPRETERS = {version: interpreter for version in VERSIONS if (interpreter := find(version))}
 
-# nox looks for interpreters on PATH: lead it to those that it would not find there, or not first.
-# They go before the rest, so programs that are not in the environment of a session are resolved now.
-CARGO = shutil.which("cargo") or "cargo"
+# nox skips a version of which it finds no interpreter on PATH. At the end, so that no other program
+# is taken from these folders; chosen_interpreter() sees to it that the session gets the right one.
 os.environ["PATH"] = os.pathsep.join(
-    [*(str(found.executable.parent) for found in INTERPRETERS.values()), os.environ["PATH"]]
+    [os.environ["PATH"], *(str(found.executable.parent) for found in INTERPRETERS.values())]
 )
 
 
@@ -46,7 +47,7 @@ def report(session: nox.Session) -> Iterator[Path]:
 
 
 def cargo(session: nox.Session, *arguments: str, env: dict[str, str]) -> None:
-    session.run(CARGO, *arguments, env=env, external=True)
+    session.run("cargo", *arguments, env=env, external=True)
 
 
 def install_requirements(session: nox.Session, group: str) -> None:
@@ -58,7 +59,7 @@ def chosen_interpreter(session: nox.Session) -> Interpreter:
     interpreter = INTERPRETERS.get(str(session.python))
     if interpreter is None:
         session.skip(f"CPython {session.python} is here, but is no plain release with headers")
-    # nox prefers the interpreter that it runs on itself, whichever release that is.
+    # nox takes the first of that version: the one that it runs on itself, or the first on PATH.
     base = session.run("python", "-c", "import sys; print(sys.version)", silent=True)
     if str(base).strip() != interpreter.version:
         location = session.virtualenv.location
@@ -66,19 +67,23 @@ def chosen_interpreter(session: nox.Session) -> Interpreter:
     return interpreter
 
 
-def test_embedded(session: nox.Session, interpreter: Interpreter, env: dict[str, str], log: Path) -> None:
-    """Runs `cargo test` with the interpreter embedded, and keeps what it prints."""
+def test_embedded(session: nox.Session, interpreter: Interpreter, env: dict[str, str], log: Path) -> bool:
+    """Runs `cargo test` with the interpreter embedded, and keeps what it prints. Whether it passed."""
     script = 'set -o pipefail; [ -z "$1" ] || . "$1"; shift; "$@" 2>&1 | tee "$LOG"'
-    command = (CARGO, "test", "--workspace", "--locked", "--no-fail-fast", "--profile=checked")
+    command = ("cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--profile=checked")
     session.log(" ".join(command))
-    session.run(
-        *("bash", "-c", script, "bash"),
-        str(interpreter.embed_env or ""),
-        *command,
-        env=env | interpreter.embed_env_vars() | {"LOG": str(log)},
-        external=True,
-        log=False,
-    )
+    try:
+        session.run(
+            *("bash", "-c", script, "bash"),
+            str(interpreter.embed_env or ""),
+            *command,
+            env=env | interpreter.embed_env_vars() | {"LOG": str(log)},
+            external=True,
+            log=False,
+        )
+    except nox.command.CommandFailed:
+        return False
+    return True
 
 
 @nox.session(python=VERSIONS)
@@ -89,11 +94,14 @@ def test(session: nox.Session) -> None:
     # A target folder for each version: their builds differ in features and flags.
     env = {"CARGO_TARGET_DIR": str(TARGET / f"python{session.python}")}
     with report(session) as folder:
-        test_embedded(session, interpreter, env, folder / "cargo-test.log")
+        # Both are run, whatever comes of the first.
+        rust_passed = test_embedded(session, interpreter, env, folder / "cargo-test.log")
         install_requirements(session, "test")
         build = interpreter.build_env() | {"MATURIN_PEP517_ARGS": "--locked --profile checked"}
         session.install(".", env=env | build)
         session.run("pytest", f"--junitxml={folder / 'pytest.xml'}", *session.posargs)
+        if not rust_passed:
+            session.error("Rust tests failed")
 
 
 def lint_interpreters(session: nox.Session) -> dict[str, Interpreter]:

@@ -4,7 +4,8 @@
 //! destructor or method of the host runs while the lock is held.
 
 use crate::{
-    Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Tool, ToolId, ToolSet,
+    Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Tool, ToolId,
+    ToolSet,
 };
 use arc_swap::ArcSwapOption;
 use rustc_hash::FxHashMap;
@@ -142,11 +143,7 @@ impl<H: Host> Monitor<H> {
     }
 
     /// Whether there was a tool to clear, and the callbacks that it had.
-    fn clear(
-        &self,
-        configuration: &mut Configuration,
-        tool: ToolId,
-    ) -> (bool, Option<Callbacks<H>>) {
+    fn clear(&self, configuration: &mut Configuration, tool: ToolId) -> (bool, Option<Callbacks<H>>) {
         if configuration.in_use(tool).is_err() {
             return (false, None);
         }

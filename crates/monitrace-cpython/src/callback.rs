@@ -52,8 +52,13 @@ impl Callback<CPython> for PythonCallback {
         let offset;
         let mut count = 2;
         // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
-        let mut args =
-            [ptr::null_mut(), firing.code.code.as_ptr(), firing.code.position.as_ptr(), ptr::null_mut(), ptr::null_mut()];
+        let mut args = [
+            ptr::null_mut(),
+            firing.code.code.as_ptr(),
+            firing.code.position.as_ptr(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        ];
         let mut push = |value: *mut ffi::PyObject| {
             args[count + 1] = value;
             count += 1;

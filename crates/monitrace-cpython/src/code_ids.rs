@@ -55,7 +55,9 @@ pub fn code_id(code: &Bound<'_, PyAny>) -> PyResult<CodeId> {
     dead.extend(ids.by_address.insert(address, Known { code: reference, id }));
     if ids.by_address.len() >= ids.sweep_at {
         dead.extend(
-            ids.by_address.extract_if(|_, known| known.code.bind(py).upgrade().is_none()).map(|(_, known)| known),
+            ids.by_address
+                .extract_if(|_, known| known.code.bind(py).upgrade().is_none())
+                .map(|(_, known)| known),
         );
         ids.sweep_at = FIRST_SWEEP.max(ids.by_address.len() * 2);
     }

@@ -3,10 +3,10 @@
 //! project was not made for.
 
 use crate::CPython;
-#[cfg(Py_3_12)]
-use crate::native as way;
 #[cfg(not(Py_3_12))]
 use crate::instrument as way;
+#[cfg(Py_3_12)]
+use crate::native as way;
 use monitrace_core::Tool;
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -68,7 +68,8 @@ fn check_supported(py: Python<'_>) -> PyResult<()> {
     if implementation != "cpython" {
         return refuse(&format!("the implementation {implementation}, only cpython"));
     }
-    let (major, minor): (u8, u8) = sys.getattr("version_info")?.get_item(PySlice::new(py, 0, 2, 1))?.extract()?;
+    let (major, minor): (u8, u8) =
+        sys.getattr("version_info")?.get_item(PySlice::new(py, 0, 2, 1))?.extract()?;
     if !matches!((major, minor), (3, 11..=15)) {
         return refuse(&format!("Python {major}.{minor}, only 3.11 to 3.15"));
     }

@@ -1,14 +1,15 @@
 //! CPython as a host of the engine: the events of Python programs on CPython 3.11 to 3.15.
 //!
-//! On 3.12 and later the interpreter owns tool ids, disabled locations and the dispatch
-//! (`native`). It knows tools only through `monitrace-core`, and must never import one.
+//! On 3.11, which makes no events, code is rewritten (`bytecode`, bytes in, bytes out) and put in
+//! place (`instrument`), and the engine dispatches. On 3.12 and later the interpreter owns tool ids,
+//! disabled locations and the dispatch (`native`). Tools are known only through `monitrace-core`: this
+//! must never import one.
 
-
+pub mod bytecode;
 #[cfg(not(Py_3_12))]
 mod callback;
 #[cfg(Py_3_12)]
 mod code_ids;
-pub mod bytecode;
 mod door;
 pub mod event_ids;
 #[cfg(not(Py_3_12))]

@@ -6,11 +6,12 @@
 //! program could override is read through the builtin type's own descriptors.
 
 use pyo3::exceptions::PyBaseException;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyCFunction, PyComplex, PyDict, PyEllipsis, PyFloat, PyFrozenSet, PyFunction,
-    PyInt, PyList, PyModule, PyNone, PyNotImplemented, PySet, PyString, PyTuple, PyType,
+    PyBool, PyByteArray, PyBytes, PyCFunction, PyComplex, PyDict, PyEllipsis, PyFloat, PyFrozenSet,
+    PyFunction, PyInt, PyList, PyModule, PyNone, PyNotImplemented, PySet, PyString, PyTuple, PyType,
 };
 use std::fmt::{self, Write};
 
@@ -46,7 +47,7 @@ fn text(value: &Bound<'_, PyAny>, level: Level) -> PyResult<String> {
         || value.is_exact_instance_of::<PyEllipsis>()
         || value.is_exact_instance_of::<PyNotImplemented>()
     {
-        return lossy(value.repr()?.as_any());
+        return builtin_repr(value);
     }
     if value.is_exact_instance_of::<PyInt>() {
         return integer(value);
@@ -132,6 +133,12 @@ fn lossy(text: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(text.cast::<PyString>()?.to_string_lossy().into_owned())
 }
 
+/// The `repr` of a value of an exact builtin type. Not by `repr()`, which handles signals first:
+/// that would run the program's handlers here, and lose what they raise.
+fn builtin_repr(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    lossy(&value.call_method0(intern!(value.py(), "__repr__"))?)
+}
+
 fn integer(value: &Bound<'_, PyAny>) -> PyResult<String> {
     // Decimal digits take quadratic time: only so many that nobody counts them.
     if let Ok(small) = value.extract::<i128>() {
@@ -145,10 +152,10 @@ fn integer(value: &Bound<'_, PyAny>) -> PyResult<String> {
 fn clipped(value: &Bound<'_, PyAny>, limit: usize) -> PyResult<String> {
     let len = value.len()?;
     if len <= limit {
-        return lossy(value.repr()?.as_any());
+        return builtin_repr(value);
     }
     let beginning = value.get_item(pyo3::types::PySlice::new(value.py(), 0, limit as isize, 1))?;
-    let mut text = lossy(beginning.repr()?.as_any())?;
+    let mut text = builtin_repr(&beginning)?;
     // Inside of the quotation mark, and of bytearray's bracket.
     let end = text.rfind(['\'', '"']).unwrap_or(text.len());
     text.insert(end, '…');
@@ -188,7 +195,11 @@ fn bracketed(texts: &[String], len: usize, open: &str, close: &str) -> String {
 }
 
 /// An attribute as `type` or another builtin base defines it, past whatever a class overrides.
-fn through<'py>(base: &Bound<'py, PyAny>, name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn through<'py>(
+    base: &Bound<'py, PyAny>,
+    name: &str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     base.getattr("__dict__")?.get_item(name)?.call_method1("__get__", (value,))
 }
 

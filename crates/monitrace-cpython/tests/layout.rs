@@ -10,10 +10,9 @@ use std::process::Command;
 
 #[test]
 fn fields_lie_where_the_headers_put_them() {
-    let include: String = Python::attach(|py| {
-        py.import("sysconfig")?.call_method1("get_path", ("include",))?.extract()
-    })
-    .expect("sysconfig knows the headers' folder");
+    let include: String =
+        Python::attach(|py| py.import("sysconfig")?.call_method1("get_path", ("include",))?.extract())
+            .expect("sysconfig knows the headers' folder");
     let mut program = String::from(
         "#define Py_BUILD_CORE 1\n#include <Python.h>\n#include <internal/pycore_frame.h>\n\
          #include <stddef.h>\n#include <stdio.h>\ntypedef struct _frame PyFrameObject_;\n\

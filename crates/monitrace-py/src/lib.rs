@@ -33,17 +33,19 @@ impl PyTrace {
     #[new]
     #[pyo3(signature = (
         events, *, format = "text", output = None, include = Vec::new(), exclude = Vec::new(),
-        libraries = Vec::new(), directory = "", colour = false, immediate = false,
+        libraries = Vec::new(), hidden = Vec::new(), directory = "", colour = false, immediate = false,
     ))]
     // One for each option of the command line.
     #[allow(clippy::too_many_arguments)]
     fn new(
+        py: Python<'_>,
         events: Vec<String>,
         format: &str,
         output: Option<PathBuf>,
         include: Vec<String>,
         exclude: Vec<String>,
         libraries: Vec<String>,
+        hidden: Vec<String>,
         directory: &str,
         colour: bool,
         immediate: bool,
@@ -57,11 +59,12 @@ impl PyTrace {
         let options = TraceOptions {
             events,
             format: format.parse::<Format>().map_err(|error| invalid(&error))?,
-            files: Files::new(&include, &exclude, libraries, directory).map_err(|error| invalid(&error))?,
+            files: Files::new(&include, &exclude, libraries, hidden, directory)
+                .map_err(|error| invalid(&error))?,
             colour,
             immediate,
         };
-        let out = open(output.as_deref())?;
+        let out = open(output.as_deref()).map_err(|error| os_error(py, error, output.as_deref()))?;
         Ok(PyTrace { trace: Trace::new(options, out), handle: Mutex::default() })
     }
 
@@ -89,7 +92,7 @@ impl PyTrace {
 
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
         self.stop(py)?;
-        Ok(self.trace.finish()?)
+        self.trace.finish().map_err(|error| os_error(py, error, None))
     }
 
     #[getter]
@@ -99,24 +102,22 @@ impl PyTrace {
 }
 
 /// The file, or a copy of standard error that stays when the program closes its own.
-fn open(path: Option<&Path>) -> PyResult<Box<dyn Write + Send>> {
+fn open(path: Option<&Path>) -> io::Result<Box<dyn Write + Send>> {
     match path {
-        Some(path) => Ok(Box::new(File::create(path).map_err(|error| named(error, path))?)),
-        None => standard_error().map_err(PyErr::from),
+        Some(path) => Ok(Box::new(File::create(path)?)),
+        None => standard_error(),
     }
 }
 
-/// As Python's own errors of files: with the number, the words and the name.
-fn named(error: io::Error, path: &Path) -> PyErr {
-    match error.raw_os_error() {
-        Some(number) => Python::attach(|py| {
-            let words = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
-            match words {
-                Ok(words) => PyOSError::new_err((number, words.unbind(), path.to_path_buf())),
-                Err(error) => error,
-            }
-        }),
-        None => error.into(),
+/// As Python's own: with the number, which chooses the class, the words and the file's name.
+fn os_error(py: Python<'_>, error: io::Error, path: Option<&Path>) -> PyErr {
+    let Some(number) = error.raw_os_error() else {
+        return error.into();
+    };
+    let words = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
+    match words {
+        Ok(words) => PyOSError::new_err((number, words.unbind(), path.map(Path::to_path_buf))),
+        Err(error) => error,
     }
 }
 

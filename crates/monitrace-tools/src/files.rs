@@ -23,12 +23,13 @@ pub struct Files {
     include: Option<GlobSet>,
     exclude: GlobSet,
     libraries: Vec<String>,
+    hidden: Vec<String>,
     directory: String,
 }
 
 impl Files {
     /// Every file that `include` names, or all but the libraries' if it is empty; without those
-    /// that `exclude` names. A library is a folder, or the beginning of the names that the virtual
+    /// that `exclude` names, and never one of the folders `hidden`. A library is a folder, or the beginning of the names that the virtual
     /// machine gives to code without a file, such as `<frozen `. Paths below `directory` are shown
     /// relative to it.
     ///
@@ -38,6 +39,7 @@ impl Files {
         include: &[String],
         exclude: &[String],
         libraries: Vec<String>,
+        hidden: Vec<String>,
         directory: &str,
     ) -> Result<Files, PatternError> {
         let mut directory = directory.to_owned();
@@ -45,7 +47,7 @@ impl Files {
             directory.push(MAIN_SEPARATOR);
         }
         let include = if include.is_empty() { None } else { Some(globs(include)?) };
-        Ok(Files { include, exclude: globs(exclude)?, libraries, directory })
+        Ok(Files { include, exclude: globs(exclude)?, libraries, hidden, directory })
     }
 
     /// Whether the file is looked at.
@@ -58,9 +60,9 @@ impl Files {
         };
         let wanted = match &self.include {
             Some(include) => matches(include),
-            None => !self.libraries.iter().any(|library| is_within(file, library)),
+            None => !is_within_any(file, &self.libraries),
         };
-        wanted && !matches(&self.exclude)
+        wanted && !matches(&self.exclude) && !is_within_any(file, &self.hidden)
     }
 
     /// The path as people are shown it.
@@ -73,14 +75,13 @@ impl Files {
 }
 
 /// Whether a path is a folder or lies below it, or begins as the names of code without a file do.
-fn is_within(file: &str, library: &str) -> bool {
-    !library.is_empty()
-        && file.strip_prefix(library).is_some_and(|rest| {
-            rest.starts_with(MAIN_SEPARATOR)
-                || library.ends_with(MAIN_SEPARATOR)
-                || library.starts_with('<')
-                || rest.is_empty()
+fn is_within_any(file: &str, folders: &[String]) -> bool {
+    folders.iter().filter(|folder| !folder.is_empty()).any(|folder| {
+        file.strip_prefix(folder.as_str()).is_some_and(|rest| {
+            let is_whole = rest.is_empty() || rest.starts_with(MAIN_SEPARATOR);
+            is_whole || folder.ends_with(MAIN_SEPARATOR) || folder.starts_with('<')
         })
+    })
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, PatternError> {
@@ -100,9 +101,12 @@ mod tests {
     use super::*;
 
     fn files(include: &[&str], exclude: &[&str]) -> Files {
-        let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>();
+        let owned =
+            |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect::<Vec<_>>();
         let libraries = owned(&["/lib/python", "<frozen "]);
-        Files::new(&owned(include), &owned(exclude), libraries, "/home/me").expect("the patterns are globs")
+        let hidden = owned(&["/home/me/tool"]);
+        Files::new(&owned(include), &owned(exclude), libraries, hidden, "/home/me")
+            .expect("the patterns are globs")
     }
 
     #[test]
@@ -121,8 +125,9 @@ mod tests {
 
     #[test]
     fn include_replaces_the_rule_and_exclude_narrows_it() {
-        let files = files(&["os.py", "src/*"], &["*/test_*"]);
+        let files = files(&["os.py", "src/*", "tool/*"], &["*/test_*"]);
         for (file, wanted) in [
+            ("/home/me/tool/a.py", false),
             ("/lib/python/os.py", true),
             ("/home/me/src/deep/a.py", true),
             ("/home/me/src/test_a.py", false),
@@ -142,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_broken_pattern_is_named() {
-        let error = Files::new(&["a[".to_owned()], &[], Vec::new(), "").expect_err("a bracket is open");
+        let error =
+            Files::new(&["a[".to_owned()], &[], Vec::new(), Vec::new(), "").expect_err("a bracket is open");
         assert_eq!(error.pattern, "a[");
     }
 }

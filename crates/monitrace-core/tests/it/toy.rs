@@ -2,8 +2,8 @@
 
 use crate::program::{Answer, CODES, Outcome, PLACES, Script, Step, Told, ToyError};
 use monitrace_core::{
-    ByteOffset, Callback, Change, CodeId, CodeInfo, Event, Firing, Host, Location, Monitor, Payload, Reply, Scope,
-    ToolId,
+    ByteOffset, Callback, Change, CodeId, CodeInfo, Event, Firing, Host, Location, Monitor, Payload, Reply,
+    Scope, ToolId,
 };
 use std::any::Any;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! `Include/cpython/code.h` (3.11).
 
-use pyo3::ffi::{PyObject, PyVarObject, Py_ssize_t};
+use pyo3::ffi::{Py_ssize_t, PyObject, PyVarObject};
 use std::ffi::{c_char, c_int, c_short, c_void};
 
 /// One 16-bit code unit: opcode in the low byte, oparg in the high one (little-endian layout).

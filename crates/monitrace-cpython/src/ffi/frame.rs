@@ -48,4 +48,5 @@ pub const FRAME_OBJECT_FIELDS: &[super::Field] = super::fields!(PyFrameObject as
 );
 
 /// `FRAME_SPECIALS_SIZE`: the words of a frame before its locals.
-pub const FRAME_SPECIALS_SIZE: usize = core::mem::offset_of!(InterpreterFrame, localsplus) / size_of::<usize>();
+pub const FRAME_SPECIALS_SIZE: usize =
+    core::mem::offset_of!(InterpreterFrame, localsplus) / size_of::<usize>();

@@ -196,9 +196,8 @@ unsafe fn move_in(py: Python<'_>, thread: *mut ThreadState, frame: *mut Interpre
         let growth = |code: CodePtr| ((*code).co_stacksize - (*before).co_stacksize).max(0) as isize;
         if growth(copy.as_ptr().cast()) >= (*thread).datastack_limit.offset_from((*thread).datastack_top) {
             let room = Variant { stack_limit: Some((*before).co_stacksize as u32), ..Variant::default() };
-            let fitting = Original::of(py, before).and_then(|original| {
-                Instrumented::make(py, &original, registry().interest(), room)
-            });
+            let fitting = Original::of(py, before)
+                .and_then(|original| Instrumented::make(py, &original, registry().interest(), room));
             match fitting {
                 Ok(Some(fitting)) => copy = fitting,
                 Ok(None) => return,

@@ -14,7 +14,7 @@
 
 use super::records::{CodePtr, Instrumented, Original, Variant};
 use super::{code_to_run, registry};
-use crate::bytecode::{Landing, opcodes};
+use crate::bytecode::{self, opcodes};
 use crate::ffi::ceval::{
     _PyEval_EvalFrameDefault, _PyInterpreterState_GetEvalFrameFunc, PY_TRACE_LINE, PY_TRACE_OPCODE,
     PY_TRACE_RETURN,
@@ -27,6 +27,7 @@ use crate::ffi::pystate::{
     PyThreadState_GetFrame, PyThreadState_Next, ThreadState, TraceFunction,
 };
 use monitrace_core::UnitIndex;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -36,7 +37,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A frame that is moved before its next instruction.
+/// A frame that is moved before its next instruction: to a copy or, on uninstalling, to its original.
 struct Armed {
     thread: usize,
     /// Held, so that the frame is never taken for another at its address.
@@ -44,17 +45,27 @@ struct Armed {
     /// The original's unit that ran last.
     from: UnitIndex,
     f_trace_opcodes: c_char,
+    back: bool,
+}
+
+/// A frame on its way: it has left its old code and has not reached the new.
+struct Landing {
+    thread: usize,
+    /// What the evaluation loop still reads constants from.
+    left: Py<PyAny>,
+    /// On the way back: where to go on in the original, and the value on top of the stack, which the
+    /// landing function returns.
+    back: Option<(usize, Py<PyAny>)>,
 }
 
 #[derive(Default)]
 struct Movements {
     armed: Vec<Armed>,
-    /// Code that a moved frame still reads its constants from, until it has landed.
-    left: Vec<(usize, Py<PyAny>)>,
+    landing: Vec<Landing>,
 }
 
 fn movements() -> MutexGuard<'static, Movements> {
-    static MOVEMENTS: Mutex<Movements> = Mutex::new(Movements { armed: Vec::new(), left: Vec::new() });
+    static MOVEMENTS: Mutex<Movements> = Mutex::new(Movements { armed: Vec::new(), landing: Vec::new() });
     MOVEMENTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -190,7 +201,7 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
             }
             if let Some(original) = wanted(py, frame)? {
                 if executing {
-                    arm(py, thread, cframe, frame)?;
+                    arm(py, thread, cframe, frame, false);
                 } else {
                     move_waiting(py, frame, &original)?;
                 }
@@ -229,8 +240,7 @@ unsafe fn move_waiting(
     unsafe {
         let Some(unit) = original_unit(frame) else { return Ok(()) };
         let room = (*(*frame).f_code).co_stacksize as u32;
-        let variant =
-            Variant { stack_limit: Some(room), landing: None, wakes_mover: (*frame).is_entry };
+        let variant = Variant { stack_limit: Some(room), landing: None, wakes_mover: (*frame).is_entry };
         let Some(copy) = make(py, original, variant)? else { return Ok(()) };
         let code: CodePtr = copy.as_ptr().cast();
         let Some(unit) = Instrumented::of(code).and_then(|copy| copy.rewritten().resume_after(unit)) else {
@@ -243,7 +253,7 @@ unsafe fn move_waiting(
     Ok(())
 }
 
-/// Has the mover run before the next instruction of a frame that is executing.
+/// Has the mover run before the next instruction of a frame that is executing. False if it cannot.
 ///
 /// # Safety
 /// The frame is live, complete and what `cframe`'s loop of `thread` executes.
@@ -252,24 +262,29 @@ unsafe fn arm(
     thread: *mut ThreadState,
     cframe: *mut CFrame,
     frame: *mut InterpreterFrame,
-) -> PyResult<()> {
+    back: bool,
+) -> bool {
     // SAFETY: see above. The mover ignores its object, so the thread's may stay NULL.
     unsafe {
         if (*thread).c_tracefunc.is_some_and(|function| !is_mover(function)) {
-            return Ok(());
+            return false;
         }
-        let Some(from) = original_unit(frame) else { return Ok(()) };
-        let Some(frame_object) = frame_object(py, thread, frame) else { return Ok(()) };
+        let Some(from) = original_unit(frame) else { return false };
+        let Some(frame_object) = frame_object(py, thread, frame) else { return false };
         let object = frame_object.as_ptr().cast::<PyFrameObject>();
         let mut movements = movements();
-        if !movements.armed.iter().any(|armed| armed.frame_object.as_ptr() == object.cast()) {
-            let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, 1);
-            movements.armed.push(Armed { thread: thread as usize, frame_object, from, f_trace_opcodes });
+        match movements.armed.iter_mut().find(|armed| armed.frame_object.as_ptr() == object.cast()) {
+            Some(armed) => armed.back = back,
+            None => {
+                let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, 1);
+                let thread = thread as usize;
+                movements.armed.push(Armed { thread, frame_object, from, f_trace_opcodes, back });
+            }
         }
         (*thread).c_tracefunc = Some(mover);
         (*cframe).use_tracing = 255;
     }
-    Ok(())
+    true
 }
 
 /// The frame object of a frame of a thread, which is made if there is none yet.
@@ -373,7 +388,12 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
     // run the instruction that prev_instr points at (DO_TRACING in ceval.c).
     unsafe {
         let frame = (*frame_object).f_frame;
-        if what != PY_TRACE_RETURN && !land(py, thread, frame, &armed)? {
+        let landed = match (what, armed.back) {
+            (PY_TRACE_RETURN, _) => true,
+            (_, false) => land(py, thread, frame, &armed)?,
+            (_, true) => land_back(py, thread, frame)?,
+        };
+        if !landed {
             // No room at this instruction: try the next.
             if let Some(unit) = original_unit(frame) {
                 armed.from = unit;
@@ -420,7 +440,7 @@ unsafe fn land(
         }
         let variant = Variant {
             stack_limit: (!grows).then_some((*code).co_stacksize as u32),
-            landing: Some(Landing::At { unit, from: armed.from }),
+            landing: Some(bytecode::Landing::At { unit, from: armed.from }),
             wakes_mover: (*frame).is_entry,
         };
         let function = landing_function(py)?;
@@ -443,13 +463,121 @@ unsafe fn land(
         (*frame).stacktop += 2;
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
         (*frame).prev_instr = units(new_code).add(pad.0 as usize);
-        movements().left.push((thread as usize, Bound::from_owned_ptr(py, before.cast()).unbind()));
+        let left = Bound::from_owned_ptr(py, before.cast()).unbind();
+        movements().landing.push(Landing { thread: thread as usize, left, back: None });
     }
     Ok(true)
 }
 
-/// The function that landing pads call: `def …(): hook`, whose return makes the loop read the frame
-/// below again. Its hook runs [`landed`].
+/// Sends the executing frame back to its original, which has no landing pad: it calls the landing
+/// function from two instructions that belong to no code object, and the function returns what was on
+/// top of the stack. False while there is nothing on it.
+///
+/// # Safety
+/// See [`on_trace`].
+unsafe fn land_back(
+    py: Python<'_>,
+    thread: *mut ThreadState,
+    frame: *mut InterpreterFrame,
+) -> PyResult<bool> {
+    // SAFETY: see on_trace; a copy has room for the hook that it can push at any place, which makes two
+    // slots with that of the value that is taken off.
+    unsafe {
+        let code = (*frame).f_code;
+        let Some(copy) = Instrumented::of(code) else { return Ok(true) };
+        let evaluate = _PyInterpreterState_GetEvalFrameFunc((*thread).interp);
+        let inlines =
+            ptr::fn_addr_eq(evaluate, _PyEval_EvalFrameDefault as crate::ffi::ceval::FrameEvalFunction);
+        let depth = (*frame).stacktop - (*code).co_nlocalsplus;
+        let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
+        let top = stack.add(((*frame).stacktop as usize).wrapping_sub(1));
+        if !inlines || depth < 1 || depth + 1 > (*code).co_stacksize || (*top).is_null() {
+            return Ok(false);
+        }
+        let Some(unit) = original_unit(frame) else { return Ok(false) };
+        let function = landing_function(py)?;
+        let original = copy.original().code();
+        let value = Bound::from_owned_ptr(py, top.replace(ptr::null_mut())).unbind();
+        top.add(1).write(function.into_ptr());
+        (*frame).stacktop += 1;
+        ffi::Py_INCREF(original.cast());
+        let before = std::mem::replace(&mut (*frame).f_code, original);
+        (*frame).prev_instr = (&raw const CALL_NOTHING).cast::<CodeUnit>().cast_mut();
+        movements().landing.push(Landing {
+            thread: thread as usize,
+            left: Bound::from_owned_ptr(py, before.cast()).unbind(),
+            back: Some((units(original).add(unit.0 as usize) as usize, value)),
+        });
+    }
+    Ok(true)
+}
+
+/// `PRECALL 0; CALL 0` with their inline caches.
+static CALL_NOTHING: [CodeUnit; 7] = {
+    let mut units = [0; 7];
+    units[0] = opcodes::PRECALL as CodeUnit;
+    units[2] = opcodes::CALL as CodeUnit;
+    units
+};
+
+/// Moves every frame that runs a copy back to its original, the caller's as soon as it goes on.
+///
+/// # Errors
+/// `RuntimeError` naming a frame that cannot be moved; nothing has been moved then.
+pub(super) fn restore_all(py: Python<'_>, generators: &[*mut PyGenObject]) -> PyResult<()> {
+    drop_finished(py);
+    let mut waiting = Vec::new();
+    let mut executing = Vec::new();
+    for_each_frame(|thread, cframe, frame, is_executing| {
+        // SAFETY: live, see for_each_frame.
+        if let Some(copy) = Instrumented::of(unsafe { (*frame).f_code }) {
+            if is_executing {
+                executing.push((thread, cframe, frame, copy));
+            } else {
+                waiting.push(frame);
+            }
+        }
+    });
+    // SAFETY: a current thread exists; generators and frames were listed with the GIL held since.
+    unsafe {
+        let thread = _PyThreadState_UncheckedGet();
+        let caller = (*(*thread).cframe).current_frame;
+        for (_, _, frame, copy) in &executing {
+            if *frame != caller || (*thread).tracing != 0 {
+                let original = Bound::from_borrowed_ptr(py, copy.original().code().cast());
+                return Err(PyRuntimeError::new_err(format!(
+                    "cannot uninstall while {} runs: it began with events set and is in the middle of a call",
+                    original.repr()?
+                )));
+            }
+        }
+        for &(thread, cframe, frame, _) in &executing {
+            if !arm(py, thread, cframe, frame, true) {
+                return Err(PyRuntimeError::new_err("cannot uninstall under another trace function"));
+            }
+        }
+        for &generator in generators {
+            if (*generator).gi_frame_state < FRAME_EXECUTING {
+                waiting.push((&raw mut (*generator).gi_iframe).cast::<InterpreterFrame>());
+            }
+        }
+        for frame in waiting {
+            let (Some(copy), Some(unit)) = (Instrumented::of((*frame).f_code), original_unit(frame)) else {
+                continue;
+            };
+            let original = copy.original().code();
+            ffi::Py_INCREF(original.cast());
+            let before = std::mem::replace(&mut (*frame).f_code, original);
+            (*frame).prev_instr = units(original).add(unit.0 as usize);
+            ffi::Py_DECREF(before.cast());
+        }
+    }
+    Ok(())
+}
+
+/// The function that landing pads call, whose return makes the loop read the frame below again. It is
+/// `hook; return value`, where the hook runs [`landed`], which sets the local variable. Without a RESUME
+/// it is no place for signals or other threads, and no frame that anybody is shown.
 fn landing_function(py: Python<'_>) -> PyResult<Py<PyAny>> {
     static FUNCTION: OnceLock<Py<PyAny>> = OnceLock::new();
     if let Some(function) = FUNCTION.get() {
@@ -471,15 +599,13 @@ fn landing_function(py: Python<'_>) -> PyResult<Py<PyAny>> {
         let kind = Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpec(&mut spec))?;
         Bound::from_owned_ptr_or_err(py, ffi::PyType_GenericAlloc(kind.as_ptr().cast(), 0))?
     };
-    let empty = py.eval(c"(lambda: None)", None, None)?;
-    let bytes: [u8; 10] = [
-        opcodes::RESUME,
-        0,
+    let code = py.eval(c"(lambda: None)", None, None)?.getattr("__code__")?;
+    let bytes: [u8; 8] = [
         opcodes::LOAD_CONST,
         1,
         opcodes::POP_JUMP_FORWARD_IF_TRUE,
         0,
-        opcodes::LOAD_CONST,
+        opcodes::LOAD_FAST,
         0,
         opcodes::RETURN_VALUE,
         0,
@@ -488,9 +614,11 @@ fn landing_function(py: Python<'_>) -> PyResult<Py<PyAny>> {
     changes.set_item("co_code", pyo3::types::PyBytes::new(py, &bytes))?;
     changes.set_item("co_consts", PyTuple::new(py, [py.None().into_bound(py), hook])?)?;
     changes.set_item("co_stacksize", 1)?;
-    changes.set_item("co_linetable", pyo3::types::PyBytes::new(py, &[0x80 | (15 << 3) | 4]))?;
+    changes.set_item("co_linetable", pyo3::types::PyBytes::new(py, &[0x80 | (15 << 3) | 3]))?;
     changes.set_item("co_name", "<moving a running frame>")?;
-    let code = empty.getattr("__code__")?.call_method("replace", (), Some(&changes))?;
+    changes.set_item("co_varnames", ("value",))?;
+    changes.set_item("co_nlocals", 1)?;
+    let code = code.call_method("replace", (), Some(&changes))?;
     let function = py.import("types")?.getattr("FunctionType")?.call1((code, PyDict::new(py)))?;
     Ok(FUNCTION.get_or_init(|| function.unbind()).clone_ref(py))
 }
@@ -516,17 +644,22 @@ unsafe extern "C" fn landed(_hook: *mut ffi::PyObject) -> c_int {
     // landing function nothing reads the constants of the code that the frame has left.
     unsafe {
         let thread = _PyThreadState_UncheckedGet();
-        let left: Vec<(usize, Py<PyAny>)> = {
-            let mut movements = movements();
-            let (gone, stay) =
-                std::mem::take(&mut movements.left).into_iter().partition(|left| left.0 == thread as usize);
-            movements.left = stay;
-            gone
-        };
         let py = Python::assume_attached();
-        for (_, code) in left {
-            code.drop_ref(py);
+        let landing = {
+            let mut movements = movements();
+            let index = movements.landing.iter().rposition(|landing| landing.thread == thread as usize);
+            index.map(|index| movements.landing.swap_remove(index))
+        };
+        let mut value = py.None();
+        let frame = (*(*thread).cframe).current_frame;
+        if let Some(landing) = landing {
+            landing.left.drop_ref(py);
+            if let Some((next, top)) = landing.back {
+                (*(*frame).previous).prev_instr = (next as *mut CodeUnit).wrapping_sub(1);
+                value = top;
+            }
         }
+        (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>().write(value.into_ptr());
         // What is armed further down keeps the mover, but this loop runs at full speed again.
         let waiting = movements().armed.iter().any(|armed| armed.thread == thread as usize);
         if waiting && (*thread).c_tracefunc.is_none() {

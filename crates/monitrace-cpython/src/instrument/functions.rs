@@ -3,6 +3,7 @@
 
 use super::records::{CodePtr, Instrumented};
 use super::{code_to_run, frames, registry};
+use crate::ffi::genobject::PyGenObject;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -11,11 +12,31 @@ use pyo3::types::PyList;
 /// Settled code objects whose functions wait for a walk before one is made.
 const SWEEP_AT_LEAST: usize = 256;
 
+/// Everything that the garbage collector knows.
+fn objects(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    Ok(py.import("gc")?.call_method0("get_objects")?.cast_into::<PyList>()?)
+}
+
+/// Moves what runs a copy back to its original, so that no copy is left in use.
+///
+/// # Errors
+/// `RuntimeError` for a frame that cannot be moved.
+pub(super) fn restore_all(py: Python<'_>) -> PyResult<()> {
+    let objects = objects(py)?;
+    let generators: Vec<*mut PyGenObject> = objects
+        .iter()
+        // SAFETY: a live object; reading its type's address is always allowed.
+        .filter(|object| frames::is_generator_type(unsafe { ffi::Py_TYPE(object.as_ptr()) }))
+        .map(|object| object.as_ptr().cast())
+        .collect();
+    frames::restore_all(py, &generators)
+}
+
 /// Looks at every function and every waiting generator.
 ///
 /// Objects that were moved out of the garbage collector's sight (`gc.freeze`) are not found.
 pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
-    let objects = py.import("gc")?.call_method0("get_objects")?.cast_into::<PyList>()?;
+    let objects = objects(py)?;
     registry().lock().unswept = 0;
     for object in &objects {
         let pointer = object.as_ptr();

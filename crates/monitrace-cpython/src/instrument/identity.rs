@@ -50,12 +50,7 @@ const FRAME_LASTI: usize = 2;
 const FRAME_LINENO: usize = 3;
 
 static ATTRIBUTES: [Attribute; 9] = [
-    Attribute {
-        kind: function_type,
-        name: c"__code__",
-        get: function_code,
-        set: Some(set_function_code),
-    },
+    Attribute { kind: function_type, name: c"__code__", get: function_code, set: Some(set_function_code) },
     Attribute { kind: frame_type, name: c"f_code", get: frame_code, set: None },
     Attribute { kind: frame_type, name: c"f_lasti", get: frame_lasti, set: None },
     Attribute { kind: frame_type, name: c"f_lineno", get: frame_lineno, set: None },
@@ -106,7 +101,10 @@ fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Patch> {
         let dict = (*kind).tp_dict;
         let found = ffi::PyDict_GetItemString(dict, attribute.name.as_ptr());
         let missing = || {
-            PySystemError::new_err(format!("monitrace: {:?} is not the attribute that 3.11 has", attribute.name))
+            PySystemError::new_err(format!(
+                "monitrace: {:?} is not the attribute that 3.11 has",
+                attribute.name
+            ))
         };
         if found.is_null() {
             return Err(missing());
@@ -332,7 +330,11 @@ unsafe extern "C" fn generator_code(object: *mut ffi::PyObject, _: *mut c_void) 
     unsafe {
         let code: CodePtr = (*object.cast::<PyGenObject>()).gi_code;
         if code.is_null() {
-            { let none = ffi::Py_None(); ffi::Py_INCREF(none); none }
+            {
+                let none = ffi::Py_None();
+                ffi::Py_INCREF(none);
+                none
+            }
         } else {
             ffi::Py_INCREF(code.cast());
             shown(code.cast())

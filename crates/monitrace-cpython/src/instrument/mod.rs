@@ -8,6 +8,7 @@
 //! records     what is kept with a code object and with its copy
 //! hook        the constant that fires an event
 //! identity    shows the program its own code objects, never a copy
+//! probe       looks whether this interpreter is laid out as `ffi` says
 //! quiet       mutes a thread while a callback runs
 //! ```
 //!
@@ -20,6 +21,7 @@ mod functions;
 mod hook;
 mod identity;
 mod namespace;
+mod probe;
 mod quiet;
 mod records;
 
@@ -165,7 +167,8 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
             match known.as_ref().and_then(|original| original.current()) {
                 Some(copy) => {
                     // SAFETY: the record's code object is alive; the update must not outlive it.
-                    let _held: Py<PyAny> = unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()).unbind() };
+                    let _held: Py<PyAny> =
+                        unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()).unbind() };
                     copy.update(py);
                 }
                 None => look_at_all = true,
@@ -254,7 +257,8 @@ impl Attached {
 pub(crate) fn attach(_py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached> {
     let owned = [ToolId::OPTIMIZER, ToolId::COVERAGE, ToolId::DEBUGGER];
     let unowned = ToolId::all().filter(|id| *id != ToolId::PROFILER && !owned.contains(id));
-    let free = [ToolId::PROFILER].into_iter().chain(unowned).chain(owned).find(|&id| monitor().tool(id).is_none());
+    let free =
+        [ToolId::PROFILER].into_iter().chain(unowned).chain(owned).find(|&id| monitor().tool(id).is_none());
     let Some(id) = free else {
         return Err(PyRuntimeError::new_err("all six tool ids are in use"));
     };
@@ -264,6 +268,7 @@ pub(crate) fn attach(_py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached>
 
 /// Prepares the interpreter, at the first event that is wanted.
 fn activate(py: Python<'_>) -> PyResult<()> {
+    probe::check(py)?;
     identity::patch(py)?;
     entry::patch(py)
 }
@@ -275,12 +280,30 @@ pub(crate) fn monitoring(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 
 /// Makes the module `sys.monitoring`.
 pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    probe::check(py)?;
     let module = namespace::module(py)?;
     py.import("sys")?.setattr("monitoring", &module)?;
     Ok(module)
 }
 
-/// Takes the module and the patches away again.
-pub(crate) fn uninstall(_py: Python<'_>) -> PyResult<()> {
+/// Takes the module and the patches away again. The audit hook stays, for good, and returns after one
+/// test.
+pub(crate) fn uninstall(py: Python<'_>) -> PyResult<()> {
+    let in_use: Vec<String> =
+        ToolId::all().filter_map(|tool| Some(format!("{tool} ({})", monitor().tool(tool)?))).collect();
+    if !in_use.is_empty() {
+        let tools = in_use.join(", ");
+        return Err(PyRuntimeError::new_err(format!("cannot uninstall while tools are in use: {tools}")));
+    }
+    functions::restore_all(py)?;
+    entry::unpatch();
+    identity::unpatch(py)?;
+    let sys = py.import("sys")?;
+    if sys
+        .getattr_opt("monitoring")?
+        .is_some_and(|installed| namespace::module(py).is_ok_and(|module| installed.is(&module)))
+    {
+        sys.delattr("monitoring")?;
+    }
     Ok(())
 }

@@ -164,7 +164,8 @@ fn register_callback(
         let callback = (!function.is_none()).then(|| PythonCallback::shared(&function));
         let replaced = monitor().register_callback(tool, event, callback);
         // BRANCH sets both sides and gives one of them back.
-        before = before.or_else(|| replaced.as_deref().and_then(|callback| PythonCallback::function(py, callback)));
+        before = before
+            .or_else(|| replaced.as_deref().and_then(|callback| PythonCallback::function(py, callback)));
     }
     Ok(before)
 }

@@ -212,7 +212,8 @@ impl Instrumented {
         // this function holds the original.
         let original_object = unsafe { Bound::from_borrowed_ptr(py, code.cast()).unbind() };
         // SAFETY: as above.
-        let consts = unsafe { Bound::from_borrowed_ptr(py, (*code).co_consts).cast_into_unchecked::<PyTuple>() };
+        let consts =
+            unsafe { Bound::from_borrowed_ptr(py, (*code).co_consts).cast_into_unchecked::<PyTuple>() };
         let mut values: Vec<Py<PyAny>> = Vec::with_capacity(consts.len() + rewritten.hooks.len());
         let mut nested = Vec::new();
         for (index, value) in consts.iter().enumerate() {

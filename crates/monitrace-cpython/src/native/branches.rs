@@ -68,7 +68,8 @@ impl Branches {
 
     /// Notes that one side was disabled. Answers whether both are now.
     fn disable(&self, place: (CodeId, u32), side: u8) -> bool {
-        let wanted = if self.left.is_some() { LEFT } else { 0 } | if self.right.is_some() { RIGHT } else { 0 };
+        let wanted =
+            if self.left.is_some() { LEFT } else { 0 } | if self.right.is_some() { RIGHT } else { 0 };
         self.with(|state| {
             let disabled = state.disabled.remove(&place).unwrap_or_default() | side;
             if disabled & wanted == wanted {

@@ -109,7 +109,12 @@ impl Listener {
     }
 
     #[pyo3(signature = (code, offset, value, /))]
-    fn value(&self, code: &Bound<'_, PyAny>, offset: &Bound<'_, PyAny>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    fn value(
+        &self,
+        code: &Bound<'_, PyAny>,
+        offset: &Bound<'_, PyAny>,
+        value: Py<PyAny>,
+    ) -> PyResult<Py<PyAny>> {
         self.tell(code, offset, Payload::Value(&value))
     }
 

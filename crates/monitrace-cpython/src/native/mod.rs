@@ -66,13 +66,18 @@ fn claim(monitoring: &Bound<'_, PyModule>, name: &str) -> PyResult<usize> {
     }
     let mut owners = Vec::new();
     for id in ToolId::all() {
-        owners.push(monitoring.call_method1("get_tool", (id.index(),))?.str()?.to_string_lossy().into_owned());
+        owners
+            .push(monitoring.call_method1("get_tool", (id.index(),))?.str()?.to_string_lossy().into_owned());
     }
     Err(PyRuntimeError::new_err(format!("no tool id is free for {name:?}: in use by {}", owners.join(", "))))
 }
 
 /// Registers a callable for each event of the tool. Answers the set of their bits.
-fn register(monitoring: &Bound<'_, PyModule>, tool: &Tool<CPython>, attached: &mut Attached) -> PyResult<u32> {
+fn register(
+    monitoring: &Bound<'_, PyModule>,
+    tool: &Tool<CPython>,
+    attached: &mut Attached,
+) -> PyResult<u32> {
     let mut bits = 0;
     let mut add = |event: u32, callable: Bound<'_, PyAny>| {
         attached.events.push(event);
@@ -88,7 +93,10 @@ fn register(monitoring: &Bound<'_, PyModule>, tool: &Tool<CPython>, attached: &m
     #[cfg(not(Py_3_14))]
     {
         let side = |side: Event| {
-            tool.callbacks().iter().find(|(event, _)| *event == side).map(|(_, callback)| Arc::clone(callback))
+            tool.callbacks()
+                .iter()
+                .find(|(event, _)| *event == side)
+                .map(|(_, callback)| Arc::clone(callback))
         };
         let (left, right) = (side(Event::BranchLeft), side(Event::BranchRight));
         if left.is_some() || right.is_some() {

@@ -191,11 +191,9 @@ impl Trace {
             events |= WITH_CALL;
         }
         let callback = Arc::new(Tracer { shared: Arc::clone(&self.0), host });
-        events
-            .events()
-            .fold(Tool::new("monitrace trace"), |tool, event| {
-                tool.on(event, Arc::clone(&callback) as Arc<dyn Callback<H>>)
-            })
+        events.events().fold(Tool::new("monitrace trace"), |tool, event| {
+            tool.on(event, Arc::clone(&callback) as Arc<dyn Callback<H>>)
+        })
     }
 
     /// Writes out what was gathered so far.
@@ -266,9 +264,7 @@ impl<H: Host> Tracer<H> {
         match firing.payload {
             Payload::Line(line) => line,
             _ if firing.event == Event::PyStart => known.info.first_line,
-            _ => known
-                .line(&self.host, firing.code, firing.location.offset)
-                .unwrap_or(known.info.first_line),
+            _ => known.line(&self.host, firing.code, firing.location.offset).unwrap_or(known.info.first_line),
         }
     }
 
@@ -311,9 +307,7 @@ impl<H: Host> Tracer<H> {
             arguments,
         };
         output.writer.write(&record, &mut output.buffer);
-        if self.shared.options.immediate
-            || output.buffer.len() >= BUFFER
-            || output.written.elapsed() >= DELAY
+        if self.shared.options.immediate || output.buffer.len() >= BUFFER || output.written.elapsed() >= DELAY
         {
             output.flush();
             if output.error.is_some() {

@@ -39,7 +39,13 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) fn new(colour: bool) -> Text {
-        Text { colour, place: *PLACE.start(), only_thread: None, threads_differ: false, scratch: String::new() }
+        Text {
+            colour,
+            place: *PLACE.start(),
+            only_thread: None,
+            threads_differ: false,
+            scratch: String::new(),
+        }
     }
 
     fn paint(&self, code: &'static str) -> &'static str {
@@ -73,7 +79,9 @@ impl Writer for Text {
         // Neither a string nor a vector refuses.
         let _ = write!(self.scratch, "{}:{}", record.shown_file, record.line);
         let width = self.scratch.chars().count();
-        self.place = self.place.max(width.min(*PLACE.end()));
+        // With room for the file's longer line numbers, so that the column does not move with them.
+        let roomy = record.shown_file.chars().count() + ":0000".len();
+        self.place = self.place.max(width.max(roomy).min(*PLACE.end()));
         let thread = if self.threads_differ { format!("T{:<4} ", record.thread) } else { String::new() };
         let hue = self.paint(colour(record.event));
         let plain = if hue.is_empty() { "" } else { PLAIN };

@@ -1,0 +1,39 @@
+"""Python's execution monitoring system, ``sys.monitoring``, on every CPython from 3.11.
+
+Importing this changes nothing in the interpreter: `install` does.
+"""
+
+from types import ModuleType
+
+from monitrace import _native
+from monitrace._native import __version__
+
+__all__ = ["__version__", "install", "monitoring", "uninstall"]
+
+monitoring: ModuleType
+
+
+def install() -> ModuleType:
+    """Make ``sys.monitoring`` complete in this process and return it.
+
+    On Python 3.11, which has none, it is set. On 3.12 and later it is the interpreter's own, and
+    nothing is added to it yet. Calling this twice is the same as once.
+
+    Raises ImportError, with the reason, in an interpreter that monitrace was not made for.
+    """
+    return _native.install()
+
+
+def uninstall() -> None:
+    """Put back what `install` changed, as far as the interpreter allows.
+
+    Raises RuntimeError naming what is in the way, such as tools that are in use.
+    """
+    _native.uninstall()
+
+
+def __getattr__(name: str) -> ModuleType:
+    # Looked up each time: it is another module before `install` than after.
+    if name == "monitoring":
+        return _native.monitoring()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
