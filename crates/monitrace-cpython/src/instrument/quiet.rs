@@ -23,6 +23,12 @@ pub struct Quiet {
     use_tracing: u8,
 }
 
+/// Whether the current thread is mute: it runs a callback, or a trace function.
+pub(super) fn is_quiet() -> bool {
+    // SAFETY: asked in threads that hold the GIL, so there is a current thread state.
+    unsafe { (*_PyThreadState_UncheckedGet()).tracing != 0 }
+}
+
 /// Mutes the current thread; `None` if it is mute already.
 pub(crate) fn quiet() -> Option<Quiet> {
     // SAFETY: events fire in threads that hold the GIL, so there is a current thread state, whose
