@@ -4,18 +4,6 @@
 
 use crate::ffi::pystate::{_PyThreadState_UncheckedGet, CFrame, ThreadState};
 
-use std::cell::Cell;
-use std::ptr;
-
-thread_local! {
-    static MUTED_LOOP: Cell<*mut CFrame> = const { Cell::new(ptr::null_mut()) };
-}
-
-/// The evaluation loop of this thread whose event is being told; NULL if none is.
-pub(super) fn muted_loop() -> *mut CFrame {
-    MUTED_LOOP.get()
-}
-
 /// The current thread, muted until this is dropped.
 pub struct Quiet {
     thread: *mut ThreadState,
@@ -42,7 +30,6 @@ pub(crate) fn quiet() -> Option<Quiet> {
         let cframe = (*thread).cframe;
         let use_tracing = (*cframe).use_tracing;
         (*cframe).use_tracing = 0;
-        MUTED_LOOP.set(cframe);
         Some(Quiet { thread, cframe, use_tracing })
     }
 }
@@ -53,7 +40,6 @@ impl Drop for Quiet {
         // the thread that made it.
         unsafe {
             (*self.thread).tracing -= 1;
-            MUTED_LOOP.set(ptr::null_mut());
             // A callback may have set or removed a tracer, or asked for this frame to be moved.
             let traced = match (*self.thread).c_tracefunc {
                 Some(function) if super::frames::is_mover(function) => {
