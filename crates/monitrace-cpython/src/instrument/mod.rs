@@ -24,9 +24,11 @@ mod namespace;
 mod probe;
 mod quiet;
 mod records;
+mod slot;
 
 pub use quiet::Quiet;
 pub(crate) use quiet::quiet;
+pub use slot::Slot;
 
 use crate::host::CPython;
 use monitrace_core::{Change, CodeId, EventSet, Monitor, Tool, ToolId};
