@@ -1,6 +1,7 @@
 //! Callbacks that are Python objects: builds the arguments of each event and reads the answer.
 
 use crate::host::{CPython, Raised};
+use crate::instrument::Bare;
 use monitrace_core::{Callback, Event, Firing, Payload, Reply};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -30,17 +31,25 @@ pub(crate) fn constants(py: Python<'_>) -> PyResult<&'static Constants> {
 }
 
 /// A callable that was registered from Python.
-pub(crate) struct PythonCallback(Py<PyAny>);
+pub(crate) struct PythonCallback {
+    function: Py<PyAny>,
+    bare: Option<Bare>,
+}
 
 impl PythonCallback {
     /// The callable as a callback of the engine.
-    pub(crate) fn shared(function: &Bound<'_, PyAny>) -> Arc<dyn Callback<CPython>> {
-        Arc::new(PythonCallback(function.clone().unbind()))
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub(crate) fn shared(function: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Callback<CPython>>> {
+        Ok(Arc::new(PythonCallback { function: function.clone().unbind(), bare: Bare::new(function)? }))
     }
 
     /// The callable behind a callback; `None` for native ones.
     pub(crate) fn function(py: Python<'_>, callback: &dyn Callback<CPython>) -> Option<Py<PyAny>> {
-        (callback as &dyn Any).downcast_ref::<PythonCallback>().map(|callback| callback.0.clone_ref(py))
+        (callback as &dyn Any)
+            .downcast_ref::<PythonCallback>()
+            .map(|callback| callback.function.clone_ref(py))
     }
 }
 
@@ -76,16 +85,21 @@ impl Callback<CPython> for PythonCallback {
             }
         }
         debug_assert!(firing.event != Event::Line || count == 2);
-        // SAFETY: `args` holds `count` live objects behind a spare slot; the callback is held while it
-        // is called, by the reference that the engine's table lends.
-        let answer = unsafe {
-            ffi::PyObject_Vectorcall(
-                self.0.as_ptr(),
-                args.as_ptr().add(1),
-                count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
-                ptr::null_mut(),
-            )
+        // A method's function takes the spare slot for the instance.
+        let (function, first, count) = match self.bare.as_ref().and_then(Bare::function) {
+            Some((function, receiver)) if !receiver.is_null() => {
+                args[0] = receiver;
+                (function, 0, count + 1)
+            }
+            bare => {
+                let function = bare.map_or(self.function.as_ptr(), |(function, _)| function);
+                (function, 1, count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET)
+            }
         };
+        // SAFETY: `args` holds as many live objects as `count` says, behind a spare slot where it says
+        // so; the callback is held while it is called, by the engine's slot.
+        let answer =
+            unsafe { ffi::PyObject_Vectorcall(function, args.as_ptr().add(first), count, ptr::null_mut()) };
         if answer.is_null() {
             return Err(Raised(PyErr::fetch(py)));
         }

@@ -15,6 +15,7 @@
 //! The GIL guards everything here. What a change of the configuration asks for is done in
 //! [`refresh`]; no evaluation hook or tracer stays in the steady state.
 
+mod bare;
 mod entry;
 mod frames;
 mod functions;
@@ -26,6 +27,7 @@ mod quiet;
 mod records;
 mod slot;
 
+pub(crate) use bare::Bare;
 pub use quiet::Quiet;
 pub(crate) use quiet::quiet;
 pub use slot::Slot;
