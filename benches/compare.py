@@ -50,7 +50,7 @@ print(json.dumps({
 Record = dict[str, Any]
 
 
-class WrongAnswer(Exception):
+class WrongResultError(Exception):
     """A program did not do what it should, so its time means nothing."""
 
 
@@ -63,7 +63,7 @@ def facts(python: str) -> dict[str, Any]:
 def measure(command: list[str], extension: str, name: str, program: str, which: str) -> int:
     """Runs a program once and returns its nanoseconds of processor time.
 
-    Raises WrongAnswer if its answer is not right, or if events happened when they should not, or
+    Raises WrongResultError if its answer is not right, or if events happened when they should not, or
     the other way round.
     """
     # Hashes that differ from run to run would change the work that dicts do.
@@ -71,12 +71,12 @@ def measure(command: list[str], extension: str, name: str, program: str, which: 
     command = [*command, "-c", MEASURE, name, program, which]
     run = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True, text=True, check=False)
     if run.returncode != 0:
-        raise WrongAnswer(f"{name} {program}: {run.stderr}")
+        raise WrongResultError(f"{name} {program}: {run.stderr}")
     result = json.loads(run.stdout)
     if not result["right"]:
-        raise WrongAnswer(f"{name} {program}: the answer is wrong")
+        raise WrongResultError(f"{name} {program}: the answer is wrong")
     if (result["events"] > 0) != CONFIGURATIONS[name].fires:
-        raise WrongAnswer(f"{name} {program}: {result['events']} events happened")
+        raise WrongResultError(f"{name} {program}: {result['events']} events happened")
     return int(result["nanoseconds"])
 
 
@@ -140,9 +140,8 @@ def progress(text: str) -> None:
 def times(record: Record, version: str, program: str, name: str) -> float:
     """How many times as long a program takes: the median of the rounds."""
     taken = record["nanoseconds"][version][program]
-    return statistics.median(
-        monitored / plain for monitored, plain in zip(taken[name], taken[BASE], strict=True)
-    )
+    ratios = [monitored / plain for monitored, plain in zip(taken[name], taken[BASE], strict=True)]
+    return float(statistics.median(ratios))
 
 
 def instructions(record: Record, version: str, program: str, name: str) -> float | None:
@@ -186,8 +185,8 @@ def table(record: Record) -> str:
     width = 38
     lines = [
         f"Ratio to the same interpreter unmonitored (1.00: monitoring costs nothing), {record['date']},",
-        f"median of {record['rounds']} interleaved rounds of processor time; Ir: ratio of instructions executed;",
-        "mean: geometric, over the four programs; module: a loop at module level, running when the events are set.",
+        f"median of {record['rounds']} interleaved rounds of processor time. Ir: the same of instructions.",
+        "mean: geometric, of the four programs. module: a module's own loop, running when events are set.",
     ]
     rows: dict[str, dict[str, list[float | None]]] = {}
     for interpreter in record["interpreters"]:
@@ -212,7 +211,9 @@ def table(record: Record) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("python", nargs="*", help="an interpreter: 3.11 first, then its native rival")
     parser.add_argument("--extension", default="", help="the folder of monitrace_bench, built for 3.11")
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is run (5)")
@@ -232,7 +233,7 @@ def main() -> None:
     rounds = 1 if options.quick else options.rounds
     try:
         record = take(options.python, options.extension, rounds, counts=counts)
-    except (WrongAnswer, ValueError) as error:
+    except (WrongResultError, ValueError) as error:
         sys.exit(f"compare.py: {error}")
     if options.record:
         options.record.write_text(json.dumps(record, indent=1) + "\n")

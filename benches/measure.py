@@ -41,7 +41,9 @@ class Configuration:
 class Monitored(Configuration):
     """`sys.monitoring`, monitrace's or the interpreter's own."""
 
-    def __init__(self, title: str, callbacks: dict[str, Callable[..., object]], *, fires: bool = True) -> None:
+    def __init__(
+        self, title: str, callbacks: dict[str, Callable[..., object]], *, fires: bool = True
+    ) -> None:
         self.title = title
         self.fires = fires
         self.callbacks = callbacks
@@ -133,7 +135,9 @@ def extension() -> Any:
 
 def find_monitoring() -> Any:
     """`sys.monitoring`, made by monitrace where the interpreter has none."""
-    return sys.monitoring if sys.version_info >= (3, 12) else extension().install()
+    if sys.version_info >= (3, 12):
+        return sys.monitoring
+    return extension().install()
 
 
 def disable(_code: types.CodeType, _line: int) -> object:
@@ -142,19 +146,19 @@ def disable(_code: types.CodeType, _line: int) -> object:
 
 CONFIGURATIONS: dict[str, Configuration] = {
     "unmonitored": Configuration(),
-    "line-python": Monitored("LINE to Python", {"LINE": lambda code, line: None}),
+    "line-python": Monitored("LINE to Python", {"LINE": lambda _code, _line: None}),
     "three-python": Monitored(
         "LINE, PY_START, PY_RETURN to Python",
         {
-            "LINE": lambda code, line: None,
-            "PY_START": lambda code, offset: None,
-            "PY_RETURN": lambda code, offset, value: None,
+            "LINE": lambda _code, _line: None,
+            "PY_START": lambda _code, _offset: None,
+            "PY_RETURN": lambda _code, _offset, _value: None,
         },
     ),
     "line-builtin": Monitored("LINE to a C builtin", {"LINE": operator.is_}),
     "line-native": NativeTool(),
     "line-disabled": Monitored("LINE, disabled everywhere", {"LINE": disable}, fires=False),
-    "off": SwitchedOff("all off, having been on", {"LINE": lambda code, line: None}, fires=False),
+    "off": SwitchedOff("all off, having been on", {"LINE": lambda _code, _line: None}, fires=False),
     "settrace": Settrace(),
 }
 

@@ -16,4 +16,4 @@ def run(size: int) -> int:
 
 
 def is_right(size: int, answer: float) -> bool:
-    return answer == 2**size - 1
+    return answer == (1 << size) - 1
