@@ -136,8 +136,8 @@ def test_what_a_callback_leaves_behind_is_told_of() -> None:
         if not made:
             made.append(left)
 
-    nested = next(value for value in callback.__code__.co_consts if isinstance(value, types.CodeType))
-    start(callback, callback.__code__, nested)
+    nested = [value for value in callback.__code__.co_consts if isinstance(value, types.CodeType)]
+    start(callback, callback.__code__, *(code for code in nested if code.co_name == "left"))
     work()
     made[0]()
     assert seen == ["work", "left"]

@@ -9,7 +9,7 @@ BENCHES = Path(__file__).parents[2] / "benches"
 
 def test_readme_shows_the_newest_record() -> None:
     newest = max(BENCHES.glob("record/*.json"))
-    command = [sys.executable, BENCHES / "compare.py", "--show", newest]
+    command = [sys.executable, str(BENCHES / "compare.py"), "--show", str(newest)]
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     readme = (BENCHES / "README.md").read_text()
     assert f"record/{newest.name}" in readme
