@@ -317,10 +317,18 @@ unsafe extern "C" fn traceback_lineno(object: *mut ffi::PyObject, _: *mut c_void
     // SAFETY: a getter of tracebacks, which hold their frame.
     unsafe {
         let traceback = object.cast::<PyTracebackObject>();
-        let line = match frame_copy((*traceback).tb_frame) {
-            Some(copy) if (*traceback).tb_lineno < 0 => original_line(copy, (*traceback).tb_lasti),
-            _ => (*traceback).tb_lineno,
+        let (frame, lasti) = ((*traceback).tb_frame, (*traceback).tb_lasti);
+        // -1 is what the interpreter itself writes: the line is looked up when it is asked for.
+        let line = match ((*traceback).tb_lineno, frame_copy(frame)) {
+            (known, _) if known != -1 => known,
+            (_, Some(copy)) => original_line(copy, lasti),
+            (_, None) => ffi::PyCode_Addr2Line((*(*frame).f_frame).f_code.cast(), lasti),
         };
+        if line == -1 {
+            let none = ffi::Py_None();
+            ffi::Py_INCREF(none);
+            return none;
+        }
         ffi::PyLong_FromLong(line.into())
     }
 }
