@@ -163,3 +163,22 @@ def docs(session: nox.Session) -> None:
         for version, interpreter in lint_interpreters(session).items():
             env = check_env(version, interpreter) | {"RUSTDOCFLAGS": "-D warnings"}
             cargo(session, "doc", "--workspace", "--no-deps", "--locked", env=env)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """What monitoring costs: 3.11 with monitrace beside native 3.12. Arguments after -- go to
+    benches/compare.py (--rounds N, --quick, --record FILE, --help)."""
+    versions = ("3.11", "3.12")
+    missing = [version for version in versions if version not in INTERPRETERS]
+    if missing:
+        session.skip(f"CPython {' and '.join(missing)} not found")
+    ours, rival = (INTERPRETERS[version] for version in versions)
+    # The profile that users get, for the interpreter that has no sys.monitoring of its own.
+    target = TARGET / "python3.11"
+    env = ours.build_env() | {"CARGO_TARGET_DIR": str(target)}
+    cargo(session, "build", "--release", "--locked", "--package", "monitrace-bench", env=env)
+    with report(session) as folder:
+        shutil.copy(target / "release" / "libmonitrace_bench.so", folder / "monitrace_bench.so")
+        pythons = (str(ours.executable), str(rival.executable))
+        session.run("python", "benches/compare.py", *pythons, f"--extension={folder}", *session.posargs)

@@ -16,8 +16,9 @@ MAY_USE: dict[str, set[str]] = {
     "monitrace-tools": {"monitrace-core"},
     "monitrace-cpython": {"monitrace-core"},
     "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython"},
+    "monitrace-bench": {"monitrace-core", "monitrace-cpython"},
 }
-KNOW_PYTHON = {"monitrace-cpython", "monitrace-py"}
+KNOW_PYTHON = {"monitrace-cpython", "monitrace-py", "monitrace-bench"}
 
 # Crates and modules without `unsafe`. A module's whole folder is covered by the line in its mod.rs.
 SAFE = [
@@ -25,6 +26,7 @@ SAFE = [
     "crates/monitrace-tools/src/lib.rs",
     "crates/monitrace-py/src/lib.rs",
     "crates/monitrace-cpython/src/bytecode/mod.rs",
+    "benches/native/src/lib.rs",
 ]
 
 

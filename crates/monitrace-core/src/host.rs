@@ -1,6 +1,6 @@
 //! What the engine asks of the virtual machine that embeds it.
 
-use crate::{ByteOffset, CodeId, Monitor, MonitorError};
+use crate::{ByteOffset, CodeId, Monitor, MonitorError, Slot};
 use std::fmt;
 
 /// Names of a code object, for people.
@@ -33,6 +33,9 @@ pub trait Host: Send + Sync + Sized + 'static {
     type Error: From<MonitorError>;
     /// Keeps the current thread mute until it is dropped.
     type Quiet;
+    /// Where a callback is kept. [`SharedSlot`](crate::SharedSlot) does for every host; one whose
+    /// threads run in turns can do with less.
+    type Slot: Slot<Self>;
 
     /// Mutes the current thread; `None` if it is mute already. Called for every active event.
     fn quiet(&self) -> Option<Self::Quiet>;

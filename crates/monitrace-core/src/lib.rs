@@ -17,6 +17,7 @@ mod host;
 mod location;
 mod monitor;
 mod scope;
+mod slot;
 mod tool;
 
 pub use callback::{Callback, Firing, Payload, Reply};
@@ -26,4 +27,5 @@ pub use host::{Change, CodeInfo, Host};
 pub use location::{ByteOffset, CodeId, Location, UnitIndex};
 pub use monitor::Monitor;
 pub use scope::{EventState, Scope};
+pub use slot::{SharedSlot, Slot};
 pub use tool::{Tool, ToolId, ToolSet};

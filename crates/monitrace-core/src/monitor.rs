@@ -4,10 +4,9 @@
 //! destructor or method of the host runs while the lock is held.
 
 use crate::{
-    Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Tool, ToolId,
+    Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Slot, Tool, ToolId,
     ToolSet,
 };
-use arc_swap::ArcSwapOption;
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{
     AtomicU64,
@@ -17,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type SharedCallback<H> = Arc<dyn Callback<H>>;
 /// A tool's callbacks, by event.
-type Callbacks<H> = [Option<Arc<SharedCallback<H>>>; Event::COUNT];
+type Callbacks<H> = [Option<SharedCallback<H>>; Event::COUNT];
 
 #[derive(Default)]
 struct Configuration {
@@ -67,7 +66,7 @@ impl Configuration {
 pub struct Monitor<H: Host> {
     host: H,
     version: AtomicU64,
-    callbacks: [[ArcSwapOption<SharedCallback<H>>; Event::COUNT]; ToolId::COUNT],
+    callbacks: [[H::Slot; Event::COUNT]; ToolId::COUNT],
     configuration: Mutex<Configuration>,
 }
 
@@ -77,7 +76,7 @@ impl<H: Host> Monitor<H> {
         Monitor {
             host,
             version: AtomicU64::new(1),
-            callbacks: std::array::from_fn(|_| std::array::from_fn(|_| ArcSwapOption::empty())),
+            callbacks: std::array::from_fn(|_| std::array::from_fn(|_| H::Slot::default())),
             configuration: Mutex::default(),
         }
     }
@@ -148,7 +147,7 @@ impl<H: Host> Monitor<H> {
             return (false, None);
         }
         configuration.clear(tool);
-        (true, Some(self.callbacks[tool.index()].each_ref().map(|slot| slot.swap(None))))
+        (true, Some(self.callbacks[tool.index()].each_ref().map(|slot| slot.replace(None))))
     }
 
     /// The name under which the id was claimed.
@@ -178,14 +177,12 @@ impl<H: Host> Monitor<H> {
         callback: Option<SharedCallback<H>>,
     ) -> Option<SharedCallback<H>> {
         let listens = callback.is_some();
-        let callback = callback.map(Arc::new);
-        let before = self.change(Change::Everywhere, |configuration, _| {
+        self.change(Change::Everywhere, |configuration, _| {
             let listening = &mut configuration.listening[tool.index()];
             let was = *listening;
             listening.set(event.set(), listens);
-            (*listening != was, self.callbacks[tool.index()][event as usize].swap(callback))
-        });
-        before.map(|shared| SharedCallback::clone(&shared))
+            (*listening != was, self.callbacks[tool.index()][event as usize].replace(callback))
+        })
     }
 
     /// The events that a tool wants everywhere.
@@ -304,9 +301,10 @@ impl<H: Host> Monitor<H> {
             return Ok(Reply::Continue);
         };
         for tool in state.active().highest_first() {
-            let callback = self.callbacks[tool.index()][firing.event as usize].load();
-            let Some(callback) = callback.as_ref() else { continue };
-            if callback.call(firing)? == Reply::Disable {
+            let slot = &self.callbacks[tool.index()][firing.event as usize];
+            let reply =
+                slot.with(|callback| callback.map_or(Ok(Reply::Continue), |callback| callback.call(firing)));
+            if reply? == Reply::Disable {
                 if !firing.event.can_be_disabled() {
                     drop(self.register_callback(tool, firing.event, None));
                     return Err(MonitorError::CannotDisable(firing.event).into());

@@ -1,7 +1,8 @@
 //! Callbacks that are Python objects: builds the arguments of each event and reads the answer.
 
 use crate::host::{CPython, Raised};
-use monitrace_core::{Callback, Event, Firing, Payload, Reply};
+use crate::instrument::Bare;
+use monitrace_core::{Callback, Firing, Payload, Reply};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -30,17 +31,30 @@ pub(crate) fn constants(py: Python<'_>) -> PyResult<&'static Constants> {
 }
 
 /// A callable that was registered from Python.
-pub(crate) struct PythonCallback(Py<PyAny>);
+pub(crate) struct PythonCallback {
+    function: Py<PyAny>,
+    bare: Option<Bare>,
+    constants: &'static Constants,
+}
 
 impl PythonCallback {
     /// The callable as a callback of the engine.
-    pub(crate) fn shared(function: &Bound<'_, PyAny>) -> Arc<dyn Callback<CPython>> {
-        Arc::new(PythonCallback(function.clone().unbind()))
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub(crate) fn shared(function: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Callback<CPython>>> {
+        Ok(Arc::new(PythonCallback {
+            function: function.clone().unbind(),
+            bare: Bare::new(function)?,
+            constants: constants(function.py())?,
+        }))
     }
 
     /// The callable behind a callback; `None` for native ones.
     pub(crate) fn function(py: Python<'_>, callback: &dyn Callback<CPython>) -> Option<Py<PyAny>> {
-        (callback as &dyn Any).downcast_ref::<PythonCallback>().map(|callback| callback.0.clone_ref(py))
+        (callback as &dyn Any)
+            .downcast_ref::<PythonCallback>()
+            .map(|callback| callback.function.clone_ref(py))
     }
 }
 
@@ -48,48 +62,40 @@ impl Callback<CPython> for PythonCallback {
     fn call(&self, firing: &Firing<'_, CPython>) -> Result<Reply, Raised> {
         // SAFETY: events of this host fire in threads that hold the GIL.
         let py = unsafe { Python::assume_attached() };
-        let constants = constants(py)?;
         let offset;
-        let mut count = 2;
-        // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
-        let mut args = [
-            ptr::null_mut(),
-            firing.code.code.as_ptr(),
-            firing.code.position.as_ptr(),
-            ptr::null_mut(),
-            ptr::null_mut(),
-        ];
-        let mut push = |value: *mut ffi::PyObject| {
-            args[count + 1] = value;
-            count += 1;
-        };
-        match firing.payload {
-            Payload::None | Payload::Line(_) => {}
-            Payload::Value(value) | Payload::Exception(value) => push(value.as_ptr()),
+        let none = ptr::null_mut();
+        let (third, fourth, count) = match firing.payload {
+            Payload::None | Payload::Line(_) => (none, none, 2),
+            Payload::Value(value) | Payload::Exception(value) => (value.as_ptr(), none, 3),
             Payload::Call { callable, arg0 } => {
-                push(callable.as_ptr());
-                push(arg0.unwrap_or(&constants.missing).as_ptr());
+                (callable.as_ptr(), arg0.unwrap_or(&self.constants.missing).as_ptr(), 4)
             }
             Payload::Destination(destination) => {
                 offset = destination.0.into_pyobject(py).map_err(PyErr::from)?;
-                push(offset.as_ptr());
+                (offset.as_ptr(), none, 3)
             }
-        }
-        debug_assert!(firing.event != Event::Line || count == 2);
-        // SAFETY: `args` holds `count` live objects behind a spare slot; the callback is held while it
-        // is called, by the reference that the engine's table lends.
-        let answer = unsafe {
-            ffi::PyObject_Vectorcall(
-                self.0.as_ptr(),
-                args.as_ptr().add(1),
-                count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
-                ptr::null_mut(),
-            )
         };
+        // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
+        let mut args = [none, firing.code.code.as_ptr(), firing.code.position.as_ptr(), third, fourth];
+        // A method's function takes the spare slot for the instance.
+        let (function, first, count) = match self.bare.as_ref().and_then(Bare::function) {
+            Some((function, receiver)) if !receiver.is_null() => {
+                args[0] = receiver;
+                (function, 0, count + 1)
+            }
+            bare => {
+                let function = bare.map_or(self.function.as_ptr(), |(function, _)| function);
+                (function, 1, count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET)
+            }
+        };
+        // SAFETY: `args` holds as many live objects as `count` says, behind a spare slot where it says
+        // so; the callback is held while it is called, by the engine's slot.
+        let answer =
+            unsafe { ffi::PyObject_Vectorcall(function, args.as_ptr().add(first), count, ptr::null_mut()) };
         if answer.is_null() {
             return Err(Raised(PyErr::fetch(py)));
         }
-        let disables = answer == constants.disable.as_ptr();
+        let disables = answer == self.constants.disable.as_ptr();
         // SAFETY: a new reference.
         unsafe { ffi::Py_DECREF(answer) };
         Ok(if disables { Reply::Disable } else { Reply::Continue })

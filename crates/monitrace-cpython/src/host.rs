@@ -59,6 +59,11 @@ impl Host for CPython {
     type Quiet = crate::instrument::Quiet;
     #[cfg(Py_3_12)]
     type Quiet = ();
+    #[cfg(not(Py_3_12))]
+    type Slot = crate::instrument::Slot;
+    /// Not used: the interpreter keeps the callbacks.
+    #[cfg(Py_3_12)]
+    type Slot = monitrace_core::SharedSlot<Self>;
 
     #[cfg(not(Py_3_12))]
     fn quiet(&self) -> Option<Self::Quiet> {

@@ -26,4 +26,4 @@ pub(crate) use code_ids::code_id;
 pub use door::{ToolHandle, attach, install, monitoring, uninstall};
 pub use host::{CPython, Raised, Site};
 #[cfg(not(Py_3_12))]
-pub use instrument::Quiet;
+pub use instrument::{Quiet, Slot};

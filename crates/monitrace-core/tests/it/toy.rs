@@ -3,7 +3,7 @@
 use crate::program::{Answer, CODES, Outcome, PLACES, Script, Step, Told, ToyError};
 use monitrace_core::{
     ByteOffset, Callback, Change, CodeId, CodeInfo, Event, Firing, Host, Location, Monitor, Payload, Reply,
-    Scope, ToolId,
+    Scope, SharedSlot, ToolId,
 };
 use std::any::Any;
 use std::fmt;
@@ -30,6 +30,7 @@ impl Host for ToyHost {
     type Value = u32;
     type Error = ToyError;
     type Quiet = Quiet;
+    type Slot = SharedSlot<Self>;
 
     fn quiet(&self) -> Option<Quiet> {
         (!self.mute.swap(true, Relaxed)).then(|| Quiet(Arc::clone(&self.mute)))

@@ -101,6 +101,19 @@ unsafe fn original_unit(frame: *mut InterpreterFrame) -> Option<UnitIndex> {
     Some(Instrumented::of(code).map_or(unit, |copy| copy.rewritten().original_unit(unit)))
 }
 
+/// Whether a frame that its loop is executing is in the middle of a hook. If its thread is mute, that
+/// is the hook whose event is being told: those of the callback's own code do nothing.
+///
+/// # Safety
+/// The frame is live.
+unsafe fn is_at_hook(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: prev_instr points into the frame's code, or one unit before it.
+    let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
+    Instrumented::of(code).is_some_and(|copy| {
+        copy.rewritten().hooks.iter().any(|hook| unit == (hook.unit.0 + u32::from(hook.skip)) as isize)
+    })
+}
+
 /// `_PyFrame_IsIncomplete`.
 ///
 /// # Safety
@@ -178,7 +191,6 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
     for_each_frame(|thread, cframe, frame, executing| frames.push((thread, cframe, frame, executing)));
     // SAFETY: a current thread exists.
     let current = unsafe { _PyThreadState_UncheckedGet() };
-    let boundary = super::quiet::muted_loop();
     // The loops of callbacks, which are muted: from the innermost one down to the one that fired.
     let mut in_callback = false;
     let mut last_thread = ptr::null_mut();
@@ -188,7 +200,8 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
             // SAFETY: live, see for_each_frame.
             in_callback = unsafe { (*thread).tracing } != 0;
         }
-        if in_callback && thread == current && cframe == boundary {
+        // SAFETY: as below.
+        if in_callback && thread == current && executing && unsafe { is_at_hook(frame) } {
             in_callback = false;
         }
         if in_callback {

@@ -243,6 +243,10 @@ impl Hook {
 unsafe extern "C" fn hook_bool(hook: *mut ffi::PyObject) -> c_int {
     // SAFETY: nb_bool is called with the GIL held and an instance of the type.
     let (py, hook) = unsafe { (Python::assume_attached(), &*hook.cast::<Hook>()) };
+    // Callbacks are instrumented too, and their hooks run as often as the program's.
+    if super::quiet::is_quiet() && !hook.wakes_mover {
+        return 0;
+    }
     catch_unwind(AssertUnwindSafe(|| hook.fire(py))).unwrap_or_else(|_| {
         PySystemError::new_err("monitrace: a native callback panicked").restore(py);
         -1

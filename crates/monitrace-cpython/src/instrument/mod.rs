@@ -15,6 +15,7 @@
 //! The GIL guards everything here. What a change of the configuration asks for is done in
 //! [`refresh`]; no evaluation hook or tracer stays in the steady state.
 
+mod bare;
 mod entry;
 mod frames;
 mod functions;
@@ -24,9 +25,12 @@ mod namespace;
 mod probe;
 mod quiet;
 mod records;
+mod slot;
 
+pub(crate) use bare::Bare;
 pub use quiet::Quiet;
 pub(crate) use quiet::quiet;
+pub use slot::Slot;
 
 use crate::host::CPython;
 use monitrace_core::{Change, CodeId, EventSet, Monitor, Tool, ToolId};

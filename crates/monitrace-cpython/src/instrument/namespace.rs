@@ -161,7 +161,7 @@ fn register_callback(
     py.import("sys")?.call_method1("audit", ("sys.monitoring.register_callback", &function))?;
     let mut before = None;
     for event in set.events() {
-        let callback = (!function.is_none()).then(|| PythonCallback::shared(&function));
+        let callback = (!function.is_none()).then(|| PythonCallback::shared(&function)).transpose()?;
         let replaced = monitor().register_callback(tool, event, callback);
         // BRANCH sets both sides and gives one of them back.
         before = before

@@ -4,23 +4,17 @@
 
 use crate::ffi::pystate::{_PyThreadState_UncheckedGet, CFrame, ThreadState};
 
-use std::cell::Cell;
-use std::ptr;
-
-thread_local! {
-    static MUTED_LOOP: Cell<*mut CFrame> = const { Cell::new(ptr::null_mut()) };
-}
-
-/// The evaluation loop of this thread whose event is being told; NULL if none is.
-pub(super) fn muted_loop() -> *mut CFrame {
-    MUTED_LOOP.get()
-}
-
 /// The current thread, muted until this is dropped.
 pub struct Quiet {
     thread: *mut ThreadState,
     cframe: *mut CFrame,
     use_tracing: u8,
+}
+
+/// Whether the current thread is mute: it runs a callback, or a trace function.
+pub(super) fn is_quiet() -> bool {
+    // SAFETY: asked in threads that hold the GIL, so there is a current thread state.
+    unsafe { (*_PyThreadState_UncheckedGet()).tracing != 0 }
 }
 
 /// Mutes the current thread; `None` if it is mute already.
@@ -36,7 +30,6 @@ pub(crate) fn quiet() -> Option<Quiet> {
         let cframe = (*thread).cframe;
         let use_tracing = (*cframe).use_tracing;
         (*cframe).use_tracing = 0;
-        MUTED_LOOP.set(cframe);
         Some(Quiet { thread, cframe, use_tracing })
     }
 }
@@ -47,7 +40,6 @@ impl Drop for Quiet {
         // the thread that made it.
         unsafe {
             (*self.thread).tracing -= 1;
-            MUTED_LOOP.set(ptr::null_mut());
             // A callback may have set or removed a tracer, or asked for this frame to be moved.
             let traced = match (*self.thread).c_tracefunc {
                 Some(function) if super::frames::is_mover(function) => {

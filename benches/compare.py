@@ -1,0 +1,244 @@
+"""Runs every configuration on every program and interpreter, and says what monitoring costs.
+
+Every number is a ratio of one interpreter to itself: interpreters are built differently, so their
+times say nothing about each other. Times are taken in rounds, each of which runs everything once, in
+processes of their own, so that what else the machine does meets all alike; a ratio is taken within
+its round, and the table shows the median. Instructions are counted by callgrind on smaller sizes,
+between the two calls of the clock, so the start and the setting of events are not in them.
+"""
+
+import argparse
+import datetime
+import itertools
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from measure import CONFIGURATIONS, PROGRAMS, configurations
+
+FOLDER = Path(__file__).parent
+FUNCTIONS = ["recursion", "floats", "objects", "text"]
+"""The programs of the geometric mean."""
+MODULE_LEVEL = "module_level"
+ALL = [*FUNCTIONS, MODULE_LEVEL]
+BASE = "unmonitored"
+MEASURE = "import measure; measure.main()"
+# Called at both ends of what is measured, and nowhere else.
+CLOCK = "time_process_time_ns"
+# As on 3.12, the nearest thing to a callback that is no Python function.
+NATIVE_RIVAL = {"line-native": "line-builtin"}
+
+FACTS = """
+import json, platform, sys, sysconfig
+options = (sysconfig.get_config_var("CONFIG_ARGS") or "").replace("'", "").split()
+print(json.dumps({
+    "release": sys.version_info[:3],
+    "version": platform.python_version(),
+    "compiler": platform.python_compiler(),
+    "options": [o for o in options if o.startswith(("--enable", "--with", "--disable")) and "=" not in o],
+}))
+"""
+
+Record = dict[str, Any]
+
+
+class WrongResultError(Exception):
+    """A program did not do what it should, so its time means nothing."""
+
+
+def facts(python: str) -> dict[str, Any]:
+    """What an interpreter is, and how it was built."""
+    run = subprocess.run([python, "-c", FACTS], capture_output=True, text=True, check=True)
+    return dict(json.loads(run.stdout))
+
+
+def measure(command: list[str], extension: str, name: str, program: str, which: str) -> int:
+    """Runs a program once and returns its nanoseconds of processor time.
+
+    Raises WrongResultError if its answer is not right, or if events happened when they should not, or
+    the other way round.
+    """
+    # Hashes that differ from run to run would change the work that dicts do.
+    env = os.environ | {"PYTHONPATH": extension, "PYTHONHASHSEED": "0"}
+    command = [*command, "-c", MEASURE, name, program, which]
+    run = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        raise WrongResultError(f"{name} {program}: {run.stderr}")
+    result = json.loads(run.stdout)
+    if not result["right"]:
+        raise WrongResultError(f"{name} {program}: the answer is wrong")
+    if (result["events"] > 0) != CONFIGURATIONS[name].fires:
+        raise WrongResultError(f"{name} {program}: {result['events']} events happened")
+    return int(result["nanoseconds"])
+
+
+def count(python: str, extension: str, name: str, program: str) -> int:
+    """The instructions of the measured stretch of one run. Raises ValueError if they cannot be told."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "counts")
+        valgrind = [
+            *("valgrind", "--tool=callgrind", "--quiet"),
+            *(f"--dump-before={CLOCK}", f"--callgrind-out-file={out}"),
+        ]
+        measure([*valgrind, python], extension, name, program, "COUNTED")
+        parts = sorted(Path(folder).glob("counts.*"))
+        if len(parts) != 2:
+            raise ValueError(f"{python} has no symbol {CLOCK}: its instructions cannot be told apart")
+        totals = re.search(r"(?m)^totals: (\d+)$", parts[1].read_text())
+        assert totals is not None, "callgrind writes totals"
+        return int(totals[1])
+
+
+def take(pythons: list[str], extension: str, rounds: int, *, counts: bool) -> Record:
+    """Measures everything."""
+    interpreters = [facts(python) for python in pythons]
+    jobs = [
+        (python, interpreter["version"], program, name)
+        for program in ALL
+        for python, interpreter in zip(pythons, interpreters, strict=True)
+        for name in configurations(tuple(interpreter["release"]))
+    ]
+    nanoseconds: dict[str, Any] = {}
+    for number, (python, version, program, name) in itertools.product(range(rounds), jobs):
+        progress(f"round {number + 1} of {rounds}: {version} {program} {name}")
+        taken = measure([python], extension, name, program, "SIZE")
+        programs = nanoseconds.setdefault(version, {})
+        programs.setdefault(program, {}).setdefault(name, []).append(taken)
+    instructions: dict[str, Any] = {}
+    for python, version, program, name in jobs if counts else []:
+        progress(f"counting: {version} {program} {name}")
+        counted = count(python, extension, name, program)
+        instructions.setdefault(version, {}).setdefault(program, {})[name] = counted
+    progress("")
+    return {
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "rounds": rounds,
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "processors": os.cpu_count(),
+        },
+        "interpreters": interpreters,
+        "nanoseconds": nanoseconds,
+        "instructions": instructions,
+    }
+
+
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def times(record: Record, version: str, program: str, name: str) -> float:
+    """How many times as long a program takes: the median of the rounds."""
+    taken = record["nanoseconds"][version][program]
+    ratios = [monitored / plain for monitored, plain in zip(taken[name], taken[BASE], strict=True)]
+    return float(statistics.median(ratios))
+
+
+def instructions(record: Record, version: str, program: str, name: str) -> float | None:
+    """How many times as many instructions a program takes, if they were counted."""
+    counted = record["instructions"].get(version)
+    return counted and float(counted[program][name] / counted[program][BASE])
+
+
+def geometric_mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.geometric_mean(known) if len(known) == len(values) else None
+
+
+def row(record: Record, version: str, name: str) -> list[float | None]:
+    """A configuration's numbers, in the order of `HEADINGS`."""
+    taken = [times(record, version, program, name) for program in FUNCTIONS]
+    counted = [instructions(record, version, program, name) for program in FUNCTIONS]
+    return [
+        *taken,
+        statistics.geometric_mean(taken),
+        geometric_mean(counted),
+        times(record, version, MODULE_LEVEL, name),
+        instructions(record, version, MODULE_LEVEL, name),
+    ]
+
+
+HEADINGS = [*FUNCTIONS, "mean", "mean Ir", "module", "module Ir"]
+
+
+def cells(values: list[float | None], form: str = "{:.2f}") -> str:
+    return "".join(f"{'-' if value is None else form.format(value):>11}" for value in values)
+
+
+def who(version: str) -> str:
+    return f"{version} with monitrace" if version.startswith("3.11.") else f"{version} natively"
+
+
+def table(record: Record) -> str:
+    """The record for people."""
+    heading = "".join(f"{title:>11}" for title in HEADINGS)
+    width = 38
+    lines = [
+        f"Ratio to the same interpreter unmonitored (1.00: monitoring costs nothing), {record['date']},",
+        f"median of {record['rounds']} interleaved rounds of processor time. Ir: the same of instructions.",
+        "mean: geometric, of the four programs. module: a module's own loop, running when events are set.",
+    ]
+    rows: dict[str, dict[str, list[float | None]]] = {}
+    for interpreter in record["interpreters"]:
+        version = interpreter["version"]
+        names = [name for name in configurations(tuple(interpreter["release"])) if name != BASE]
+        rows[version] = {name: row(record, version, name) for name in names}
+        lines += ["", f"{who(version):{width}}{heading}"]
+        lines += [f"  {CONFIGURATIONS[name].title:{width - 2}}{cells(rows[version][name])}" for name in names]
+    if len(rows) == 2:
+        (ours, own), (theirs, native) = rows.items()
+        lines += ["", f"{f'{ours} to {theirs} (aim: 1.00 or below)':{width}}{heading}"]
+        for name, values in own.items():
+            if name == "settrace":
+                continue
+            rival = native[NATIVE_RIVAL.get(name, name)]
+            shares = [
+                None if mine is None or other is None else mine / other
+                for mine, other in zip(values, rival, strict=True)
+            ]
+            lines.append(f"  {CONFIGURATIONS[name].title:{width - 2}}{cells(shares)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("python", nargs="*", help="an interpreter: 3.11 first, then its native rival")
+    parser.add_argument("--extension", default="", help="the folder of monitrace_bench, built for 3.11")
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is run (5)")
+    parser.add_argument("--quick", action="store_true", help="one round, no counts: does it run at all?")
+    parser.add_argument("--no-counts", action="store_true", help="count no instructions")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="keep the numbers as JSON")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="show a record instead of measuring")
+    options = parser.parse_args()
+    if options.show:
+        print(table(json.loads(options.show.read_text())))
+        return
+    counts = not (options.quick or options.no_counts)
+    if counts and shutil.which("valgrind") is None:
+        print("valgrind is not here: instructions are not counted", file=sys.stderr)
+        counts = False
+    assert all((PROGRAMS / f"{program}.py").exists() for program in ALL)
+    rounds = 1 if options.quick else options.rounds
+    try:
+        record = take(options.python, options.extension, rounds, counts=counts)
+    except (WrongResultError, ValueError) as error:
+        sys.exit(f"compare.py: {error}")
+    if options.record:
+        options.record.write_text(json.dumps(record, indent=1) + "\n")
+    print(table(record))
+
+
+if __name__ == "__main__":
+    main()
