@@ -2,7 +2,7 @@
 
 use monitrace_core::{
     ByteOffset, Change, CodeId, CodeInfo, Event, EventSet, Firing, Host, Location, Monitor, MonitorError,
-    Payload, Reply, Tool,
+    Payload, Reply, SharedSlot, Tool,
 };
 use monitrace_tools::Files;
 use monitrace_tools::trace::{Format, Trace, TraceOptions};
@@ -18,6 +18,7 @@ impl Host for Toy {
     type Value = i64;
     type Error = MonitorError;
     type Quiet = ();
+    type Slot = SharedSlot<Self>;
 
     fn quiet(&self) -> Option<()> {
         Some(())

@@ -96,7 +96,7 @@ fn hook_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
 
 impl Hook {
     /// Makes a hook that belongs to no record yet.
-    pub(super) fn new(py: Python<'_>, parts: &HookParts) -> PyResult<Py<PyAny>> {
+    pub(super) fn make(py: Python<'_>, parts: &HookParts) -> PyResult<Py<PyAny>> {
         let boxed = if parts.event == Event::Line { parts.line } else { parts.offset.0 };
         let position = boxed.into_pyobject(py)?.into_any().unbind();
         let hook_type = hook_type(py)?;
@@ -254,7 +254,7 @@ unsafe extern "C" fn hook_bool(hook: *mut ffi::PyObject) -> c_int {
 }
 
 unsafe extern "C" fn hook_dealloc(hook: *mut ffi::PyObject) {
-    // SAFETY: called once, with the GIL held, for an object that Hook::new made. Only the boxed
+    // SAFETY: called once, with the GIL held, for an object that Hook::make made. Only the boxed
     // position is owned; a heap type is kept alive by its instances.
     unsafe {
         let site = ptr::read(&raw const (*hook.cast::<Hook>()).site);

@@ -71,17 +71,10 @@ enum Before {
     Descriptor(*mut ffi::PyObject),
 }
 
-#[derive(Clone, Copy)]
-struct Patch {
-    before: Before,
-    /// Ours; never freed, for a descriptor that somebody holds may still point at it.
-    definition: *mut ffi::PyGetSetDef,
-}
-
 // SAFETY: the pointers are to objects that live as long as the interpreter, and are used with the GIL.
-unsafe impl Send for Patch {}
+unsafe impl Send for Before {}
 
-static PATCHES: Mutex<[Option<Patch>; ATTRIBUTES.len()]> = Mutex::new([None; ATTRIBUTES.len()]);
+static PATCHES: Mutex<[Option<Before>; ATTRIBUTES.len()]> = Mutex::new([None; ATTRIBUTES.len()]);
 
 /// Puts our getters in place, once.
 pub(super) fn patch(py: Python<'_>) -> PyResult<()> {
@@ -104,10 +97,11 @@ pub(super) fn patch(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Patch> {
+fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Before> {
     let kind = (attribute.kind)();
     // SAFETY: static types with dictionaries of descriptors; what is found is checked before it is cast.
-    // A definition is leaked on purpose, see `Patch`.
+    // Our definition is leaked on purpose: a
+    // descriptor that somebody holds may still point at it after unpatching.
     unsafe {
         let dict = (*kind).tp_dict;
         let found = ffi::PyDict_GetItemString(dict, attribute.name.as_ptr());
@@ -129,7 +123,7 @@ fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Patch> {
                 ..*before
             }));
             (*descriptor).d_getset = definition;
-            Ok(Patch { before: Before::Functions { descriptor, definition: before }, definition })
+            Ok(Before::Functions { descriptor, definition: before })
         } else if ffi::Py_TYPE(found) == &raw mut ffi::PyMemberDescr_Type {
             let definition = Box::into_raw(Box::new(ffi::PyGetSetDef {
                 name: attribute.name.as_ptr(),
@@ -141,7 +135,7 @@ fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Patch> {
             ffi::Py_INCREF(found);
             let descriptor = Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewGetSet(kind, definition))?;
             replace_in_type(py, kind, attribute.name, descriptor.as_ptr())?;
-            Ok(Patch { before: Before::Descriptor(found), definition })
+            Ok(Before::Descriptor(found))
         } else {
             Err(missing())
         }
@@ -159,7 +153,7 @@ pub(super) fn unpatch(py: Python<'_>) -> PyResult<()> {
         let Some(done) = patch.take() else { continue };
         // SAFETY: what patch_one found there.
         unsafe {
-            match done.before {
+            match done {
                 Before::Functions { descriptor, definition } => (*descriptor).d_getset = definition,
                 Before::Descriptor(descriptor) => {
                     let descriptor = Bound::from_owned_ptr(py, descriptor);
@@ -191,7 +185,7 @@ unsafe fn replace_in_type(
 
 /// The interpreter's own definition of an attribute that has getset functions.
 fn own(index: usize) -> Option<*mut ffi::PyGetSetDef> {
-    match PATCHES.lock().unwrap_or_else(PoisonError::into_inner)[index]?.before {
+    match PATCHES.lock().unwrap_or_else(PoisonError::into_inner)[index]? {
         Before::Functions { definition, .. } => Some(definition),
         Before::Descriptor(_) => None,
     }

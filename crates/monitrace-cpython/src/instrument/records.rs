@@ -225,7 +225,7 @@ impl Instrumented {
         let mut hooks = Vec::with_capacity(rewritten.hooks.len());
         for hook in &rewritten.hooks {
             let place = &places[hook.place];
-            let object = Hook::new(
+            let object = Hook::make(
                 py,
                 &HookParts {
                     code: code.cast(),
