@@ -42,13 +42,16 @@ class Listing:
         for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]
             for offset in range(entry.start, entry.end, 2):
                 self.handlers[offset] = Handler(entry.target, entry.depth, entry.lasti)
+        handled = {handler.target for handler in self.handlers.values()}
         self.starts = set()
         line_before = None
         begin = next((each.offset for each in instructions if each.opname == "RESUME"), 0)
         for each in instructions:
             line = self.lines[each.offset]
             if each.offset > begin and each.opname not in NEVER_A_LINE:
-                if line is not None and (line != line_before or each.is_jump_target):
+                if line is not None and (
+                    line != line_before or each.is_jump_target or each.offset in handled
+                ):
                     self.starts.add(each.offset)
                 line_before = line
         self.depths = _depths(instructions, self.handlers)

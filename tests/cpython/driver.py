@@ -43,6 +43,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == [EVENTS]:
         switch_on(Path(sys.argv[2]))
         del sys.argv[1:3]
-    from test.libregrtest.main import main
+    from test.libregrtest.main import main  # type: ignore[import-not-found]
 
     main()

@@ -19,7 +19,7 @@ import threading
 import traceback
 import types
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def divide(a: int, b: int) -> float:
     return (a / 1) + (a / b) + (a / 2)
 
 
-def generate(n: int) -> Iterator[int]:
+def generate(n: int) -> Generator[int, None, None]:
     for i in range(n):
         yield i
 
@@ -116,13 +116,13 @@ def test_code_objects_are_the_programs_own(tool: Tool) -> None:
     with tool.on():
         assert (add.__code__, generate.__code__) == codes
         assert add.__code__ is codes[0]
-        generator = generate(1)
+        generator: Any = generate(1)
         assert generator.gi_code is codes[1]
         assert generator.gi_frame.f_code is codes[1]
         next(generator)
         assert generator.gi_code is codes[1]
         assert generator.gi_frame.f_code is codes[1]
-        coroutine = wait_for_nothing()
+        coroutine: Any = wait_for_nothing()
         assert coroutine.cr_code is wait_for_nothing.__code__
         coroutine.close()
         assert generate_asynchronously().ag_code is generate_asynchronously.__code__
@@ -280,7 +280,7 @@ def test_offsets_of_waiting_frames(tool: Tool) -> None:
         def inner() -> int:
             return sys._getframe(1).f_lasti
 
-        generator = generate(2)
+        generator: Any = generate(2)
         next(generator)
         return inner(), generator.gi_frame.f_lasti
 
@@ -764,7 +764,7 @@ def test_a_debugger_jumps_in_a_monitored_frame(tool: Tool) -> None:
 
     def trace(frame: types.FrameType, what: str, _: object) -> Any:
         if frame.f_code is program.__code__ and what == "line" and frame.f_lineno == first + 3:
-            frame.f_lineno = first + 4
+            frame.f_lineno = first + 4  # type: ignore[misc]
         return trace
 
     def jumped() -> list[int]:
