@@ -100,6 +100,9 @@ pub(super) fn decode(code: &[u8]) -> Result<Decoded, RewriteError> {
         let target = match instruction.row.jump {
             Jump::No => continue,
             Jump::Forward => end + i64::from(instruction.arg),
+            // To what follows, "backward" by nothing: no compiler writes it, and with a hook between the
+            // two it would have to jump forward.
+            Jump::Backward if instruction.arg == 0 => -1,
             Jump::Backward => end - i64::from(instruction.arg),
         };
         instruction.target = usize::try_from(target)

@@ -459,7 +459,12 @@ unsafe fn land(
         let function = landing_function(py)?;
         let Some(copy) = make(py, &original, variant)? else { return Ok(true) };
         let new_code: CodePtr = copy.as_ptr().cast();
-        let Some(pad) = Instrumented::of(new_code).and_then(|copy| copy.rewritten().landing) else {
+        let Some(rewritten) = Instrumented::of(new_code).map(Instrumented::rewritten) else {
+            return Ok(true);
+        };
+        // The stack must be as deep as the pad was made for, with the two values that are pushed below.
+        let Some(pad) = rewritten.landing.filter(|_| rewritten.landing_depth == Some(depth as u32 + 2))
+        else {
             return Ok(true);
         };
         if grows {
