@@ -846,3 +846,55 @@ def test_faulthandler_shows_lines(tool: Tool, tmp_path: Path) -> None:
     without = shown()
     with tool.on():
         assert shown() == without
+
+
+def test_a_generator_that_sets_events_wakes_the_frame_that_iterates_it(tool: Tool) -> None:
+    def numbers() -> Generator[int, None, None]:
+        yield 1
+        tool.set()
+        yield 2
+        yield 3
+
+    def iterate() -> int:
+        total = 0
+        for number in numbers():
+            total += number
+        return total
+
+    assert iterate() == 6
+    tool.set(0)
+    first = iterate.__code__.co_firstlineno
+    assert [line - first for event, name, line in tool.told if (event, name) == ("LINE", "iterate")] == [
+        *(3, 2, 3, 2, 4)
+    ]
+
+
+def test_tracebacks_of_frames_that_are_moved(tool: Tool) -> None:
+    source = "def catch():\n    try:\n"
+    source += "".join(f"        a{n} = {n}\n" for n in range(100))
+    source += "        divide(1, 0)\n    except ZeroDivisionError as error:\n        look(error)\n"
+    source += "        tool.set()\n        moved = True\n        look(error)\n        tool.set(0)\n"
+    looks: list[tuple[int, str]] = []
+
+    def look(error: BaseException) -> None:
+        assert error.__traceback__
+        looks.append((error.__traceback__.tb_lasti, "".join(traceback.format_exception(error))))
+
+    namespace: dict[str, Any] = {"divide": divide, "look": look, "tool": tool}
+    exec(source, namespace)
+    namespace["catch"]()
+    assert ("LINE", "catch", 107) in tool.told, "the frame was not moved"
+    assert looks[0] == looks[1]
+
+
+def test_a_position_that_is_restored_by_reraising_starts_no_line(tool: Tool) -> None:
+    class Manager:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    namespace: dict[str, Any] = {"Manager": Manager}
+    exec("def one_line():\n    with Manager(), Manager(): raise ValueError('once')\n", namespace)
+    with tool.on(), pytest.raises(ValueError, match="once"):
+        namespace["one_line"]()
+    # As CPython 3.14 tells it.
+    assert tool.names("one_line") == ["PY_START", "LINE"]

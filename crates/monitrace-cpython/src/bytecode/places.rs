@@ -23,6 +23,10 @@ pub struct Place {
     /// How many slots of the stack are in use before the hook. The value of a `PY_RETURN` is the
     /// topmost of them.
     pub depth: u32,
+    /// A handler that is also reached by re-raising, which restores an earlier instruction's position:
+    /// only when running can it be told whether that was on this line. The position, in units of the
+    /// copy, is the second value from the top of the stack.
+    pub restores_position: bool,
 }
 
 /// On which side of its instruction a place stands.
@@ -139,8 +143,11 @@ impl Analysis {
     /// The same for an exception that is raised at `from`. A `RERAISE` with an argument has put
     /// back the position of an earlier instruction, which is not known here.
     pub(super) fn changes_line_by_raising(&self, from: usize, handler: usize) -> bool {
-        let restores = self.opcode(from) == RERAISE && self.instructions[from].arg != 0;
-        restores || self.changes_line(from, handler)
+        self.restores_position(from) || self.changes_line(from, handler)
+    }
+
+    fn restores_position(&self, k: usize) -> bool {
+        self.opcode(k) == RERAISE && self.instructions[k].arg != 0
     }
 
     /// The function begins behind this instruction.
@@ -164,6 +171,7 @@ impl Analysis {
             return;
         };
         let mut entered_from_other_line = vec![false; count];
+        let mut restores_position = vec![false; count];
         for k in 0..count {
             if self.depths[k] == UNREACHED {
                 continue;
@@ -179,6 +187,7 @@ impl Analysis {
             if let Some(guard) = self.guards.get(self.guarded_by[k] as usize) {
                 let handler = guard.handler as usize;
                 entered_from_other_line[handler] |= self.changes_line_by_raising(k, handler);
+                restores_position[handler] |= guard.lasti && self.restores_position(k);
             }
         }
         if self.is_start(first) && self.depths[first] != UNREACHED {
@@ -193,6 +202,9 @@ impl Analysis {
             // END_ASYNC_FOR ends a loop whose line has been reported; CPython leaves it out too.
             if entered && has_line && opcode != END_ASYNC_FOR && self.can_part_from_previous(k) {
                 self.add_place(Event::Line, k);
+                if let Some(place) = self.places.last_mut() {
+                    place.restores_position = restores_position[k];
+                }
             }
             if opcode == RETURN_VALUE {
                 self.add_place(Event::PyReturn, k);
@@ -206,7 +218,7 @@ impl Analysis {
     fn add_place(&mut self, event: Event, k: usize) {
         let offset = ByteOffset::from(UnitIndex(self.instructions[k].start));
         let (line, depth) = (self.positions[k].line(), self.depths[k]);
-        self.places.push(Place { event, offset, line, depth });
+        self.places.push(Place { event, offset, line, depth, restores_position: false });
         self.instruction_of.push(k as u32);
     }
 }

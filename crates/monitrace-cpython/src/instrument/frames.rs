@@ -9,8 +9,8 @@
 //! above it will leave last: the hooks before its returns wake the mover.
 //!
 //! Left alone, because nothing can be moved safely: frames under another trace function, frames that
-//! have not reached RESUME, and those of callbacks. An exception that leaves a loop by force wakes
-//! nobody below it.
+//! have not reached RESUME, and those of callbacks. A loop that is left by an exception does not wake
+//! the mover; the frame below is then moved when the next function that it calls returns.
 
 use super::records::{CodePtr, Instrumented, Original, Variant};
 use super::{code_to_run, registry};
@@ -20,12 +20,15 @@ use crate::ffi::ceval::{
     PY_TRACE_RETURN,
 };
 use crate::ffi::code::{CODE_OFFSET, CodeUnit};
-use crate::ffi::frame::{FRAME_OWNED_BY_THREAD, FRAME_SPECIALS_SIZE, InterpreterFrame, PyFrameObject};
+use crate::ffi::frame::{
+    FRAME_OWNED_BY_GENERATOR, FRAME_OWNED_BY_THREAD, FRAME_SPECIALS_SIZE, InterpreterFrame, PyFrameObject,
+};
 use crate::ffi::genobject::{FRAME_EXECUTING, PyGenObject};
 use crate::ffi::pystate::{
     _PyThreadState_UncheckedGet, CFrame, PyFrame_GetBack, PyInterpreterState_ThreadHead,
     PyThreadState_GetFrame, PyThreadState_Next, ThreadState, TraceFunction,
 };
+use crate::ffi::traceback::PyTracebackObject;
 use monitrace_core::UnitIndex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
@@ -35,6 +38,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A frame that is moved before its next instruction: to a copy or, on uninstalling, to its original.
@@ -63,6 +67,9 @@ struct Movements {
     armed: Vec<Armed>,
     landing: Vec<Landing>,
 }
+
+/// How many frames are armed: events look at this and nothing more while there are none.
+static ARMED: AtomicUsize = AtomicUsize::new(0);
 
 fn movements() -> MutexGuard<'static, Movements> {
     static MOVEMENTS: Mutex<Movements> = Mutex::new(Movements { armed: Vec::new(), landing: Vec::new() });
@@ -256,9 +263,9 @@ unsafe fn move_waiting(
         let variant = Variant { stack_limit: Some(room), landing: None, wakes_mover: (*frame).is_entry };
         let Some(copy) = make(py, original, variant)? else { return Ok(()) };
         let code: CodePtr = copy.as_ptr().cast();
-        let Some(unit) = Instrumented::of(code).and_then(|copy| copy.rewritten().resume_after(unit)) else {
-            return Ok(());
-        };
+        let Some(record) = Instrumented::of(code) else { return Ok(()) };
+        let Some(unit) = record.rewritten().resume_after(unit) else { return Ok(()) };
+        retarget_tracebacks(py, frame, 1, |offset| record.copy_offset(offset))?;
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
         (*frame).prev_instr = units(code).add(unit.0 as usize);
         ffi::Py_DECREF(before.cast());
@@ -292,6 +299,7 @@ unsafe fn arm(
                 let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, 1);
                 let thread = thread as usize;
                 movements.armed.push(Armed { thread, frame_object, from, f_trace_opcodes, back });
+                ARMED.store(movements.armed.len(), Relaxed);
             }
         }
         (*thread).c_tracefunc = Some(mover);
@@ -337,6 +345,7 @@ fn drop_finished(py: Python<'_>) {
             live.contains(&unsafe { (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame })
         });
         movements.armed = keep;
+        ARMED.store(movements.armed.len(), Relaxed);
         finished
     };
     for armed in finished {
@@ -352,9 +361,31 @@ pub(super) fn is_armed(frame: *mut InterpreterFrame) -> bool {
     })
 }
 
-/// A loop is about to be left, by the frame that it began with: wakes the mover if a frame of the
-/// thread waits for it. (On leaving, ceval.c copies `use_tracing` to the loop below.)
-pub(super) fn leaving() {
+/// Whether the frame that runs a hook was called by an armed frame of the same loop, or is a generator
+/// that an armed frame iterates: that frame goes on when this one returns or yields. Costs one load as
+/// long as no frame is armed.
+pub(super) fn caller_is_armed() -> bool {
+    if ARMED.load(Relaxed) == 0 {
+        return false;
+    }
+    // SAFETY: called by a hook: the current thread runs Python code, and frames of its stack are live.
+    unsafe {
+        let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+        if frame.is_null() || ((*frame).is_entry && (*frame).owner != FRAME_OWNED_BY_GENERATOR) {
+            return false;
+        }
+        let caller = (*frame).previous;
+        // The flag is set while a frame is armed; most callers are told apart by it.
+        !caller.is_null()
+            && !(*caller).frame_obj.is_null()
+            && (*(*caller).frame_obj).f_trace_opcodes != 0
+            && is_armed(caller)
+    }
+}
+
+/// Has the mover run in this loop and, when the loop is left, in the one below: on leaving, ceval.c
+/// copies `use_tracing` down. Does nothing unless a frame of the thread waits for it.
+pub(super) fn wake() {
     // SAFETY: called by a hook: the current thread runs Python code.
     unsafe {
         let thread = _PyThreadState_UncheckedGet();
@@ -365,6 +396,40 @@ pub(super) fn leaving() {
             (*(*thread).cframe).use_tracing = 255;
         }
     }
+}
+
+/// Translates the offsets of tracebacks of a frame that is about to run other code. `place` turns an
+/// offset in the original into one in that code. Walks the heap if more than `holders` hold the frame's
+/// object.
+///
+/// # Safety
+/// The frame is live and complete.
+unsafe fn retarget_tracebacks(
+    py: Python<'_>,
+    frame: *mut InterpreterFrame,
+    holders: ffi::Py_ssize_t,
+    place: impl Fn(i32) -> i32,
+) -> PyResult<()> {
+    // SAFETY: see above; objects that the collector knows are live, and tracebacks hold their frame.
+    unsafe {
+        let object = (*frame).frame_obj;
+        if object.is_null() || ffi::Py_REFCNT(object.cast()) <= holders {
+            return Ok(());
+        }
+        for candidate in &super::functions::objects(py)? {
+            if ffi::Py_TYPE(candidate.as_ptr()) != &raw mut ffi::PyTraceBack_Type {
+                continue;
+            }
+            let traceback = candidate.as_ptr().cast::<PyTracebackObject>();
+            if (*traceback).tb_frame == object {
+                let lasti = (*traceback).tb_lasti;
+                let original =
+                    Instrumented::of((*frame).f_code).map_or(lasti, |copy| copy.original_offset(lasti));
+                (*traceback).tb_lasti = place(original);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The one-shot trace function.
@@ -391,10 +456,12 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
         else {
             return Ok(());
         };
-        match what {
-            PY_TRACE_LINE | PY_TRACE_OPCODE | PY_TRACE_RETURN => movements.armed.swap_remove(index),
-            _ => return Ok(()),
+        if !matches!(what, PY_TRACE_LINE | PY_TRACE_OPCODE | PY_TRACE_RETURN) {
+            return Ok(());
         }
+        let armed = movements.armed.swap_remove(index);
+        ARMED.store(movements.armed.len(), Relaxed);
+        armed
     };
     let thread = armed.thread as *mut ThreadState;
     // SAFETY: the frame is the one that the loop is executing on the current thread, and is about to
@@ -411,7 +478,9 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
             if let Some(unit) = original_unit(frame) {
                 armed.from = unit;
             }
-            movements().armed.push(armed);
+            let mut movements = movements();
+            movements.armed.push(armed);
+            ARMED.store(movements.armed.len(), Relaxed);
             return Ok(());
         }
         (*frame_object).f_trace_opcodes = armed.f_trace_opcodes;
@@ -459,9 +528,8 @@ unsafe fn land(
         let function = landing_function(py)?;
         let Some(copy) = make(py, &original, variant)? else { return Ok(true) };
         let new_code: CodePtr = copy.as_ptr().cast();
-        let Some(rewritten) = Instrumented::of(new_code).map(Instrumented::rewritten) else {
-            return Ok(true);
-        };
+        let Some(record) = Instrumented::of(new_code) else { return Ok(true) };
+        let rewritten = record.rewritten();
         // The stack must be as deep as the pad was made for, with the two values that are pushed below.
         let Some(pad) = rewritten.landing.filter(|_| rewritten.landing_depth == Some(depth as u32 + 2))
         else {
@@ -475,6 +543,7 @@ unsafe fn land(
             }
             (*thread).datastack_top = (*thread).datastack_top.add(growth);
         }
+        retarget_tracebacks(py, frame, 2, |offset| record.copy_offset(offset))?;
         let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
         stack.add((*frame).stacktop as usize).write(ptr::null_mut());
         stack.add((*frame).stacktop as usize + 1).write(function.into_ptr());
@@ -515,6 +584,7 @@ unsafe fn land_back(
         let Some(unit) = original_unit(frame) else { return Ok(false) };
         let function = landing_function(py)?;
         let original = copy.original().code();
+        retarget_tracebacks(py, frame, 2, |offset| offset)?;
         let value = Bound::from_owned_ptr(py, top.replace(ptr::null_mut())).unbind();
         top.add(1).write(function.into_ptr());
         (*frame).stacktop += 1;
@@ -584,6 +654,7 @@ pub(super) fn restore_all(py: Python<'_>, generators: &[*mut PyGenObject]) -> Py
                 continue;
             };
             let original = copy.original().code();
+            retarget_tracebacks(py, frame, 1, |offset| offset)?;
             ffi::Py_INCREF(original.cast());
             let before = std::mem::replace(&mut (*frame).f_code, original);
             (*frame).prev_instr = units(original).add(unit.0 as usize);

@@ -13,7 +13,7 @@ use pyo3::types::PyList;
 const SWEEP_AT_LEAST: usize = 256;
 
 /// Everything that the garbage collector knows.
-fn objects(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+pub(super) fn objects(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     Ok(py.import("gc")?.call_method0("get_objects")?.cast_into::<PyList>()?)
 }
 

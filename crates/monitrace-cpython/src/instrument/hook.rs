@@ -41,6 +41,7 @@ pub(super) struct Hook {
     event: Event,
     skip: u8,
     wakes_mover: bool,
+    restores_position: bool,
 }
 
 /// What a hook is made from.
@@ -60,6 +61,8 @@ pub(super) struct HookParts {
     pub(super) line: u32,
     /// Whether a frame that waits further down the stack is to be moved after this place.
     pub(super) wakes_mover: bool,
+    /// See `bytecode::Place::restores_position`.
+    pub(super) restores_position: bool,
 }
 
 struct HookType(*mut ffi::PyTypeObject);
@@ -122,6 +125,7 @@ impl Hook {
             ptr::addr_of_mut!((*hook).event).write(parts.event);
             ptr::addr_of_mut!((*hook).skip).write(parts.skip);
             ptr::addr_of_mut!((*hook).wakes_mover).write(parts.wakes_mover);
+            ptr::addr_of_mut!((*hook).restores_position).write(parts.restores_position);
             Ok(Bound::from_owned_ptr(py, hook.cast()).unbind())
         }
     }
@@ -162,8 +166,8 @@ impl Hook {
     fn fire(&self, py: Python<'_>) -> c_int {
         // SAFETY: the record clears this pointer before it goes away, and the GIL is held.
         let Some(record) = (unsafe { self.record.get().as_ref() }) else { return 0 };
-        if self.wakes_mover {
-            super::frames::leaving();
+        if self.wakes_mover || super::frames::caller_is_armed() {
+            super::frames::wake();
         }
         if self.event == Event::PyStart {
             self.stand_at_resume(record);
@@ -177,6 +181,7 @@ impl Hook {
         }
         let value: *mut ffi::PyObject;
         let payload = match self.event {
+            Event::Line if self.restores_position && self.comes_from_its_line(record) => return 0,
             Event::Line => Payload::Line(self.line),
             Event::PyReturn => match self.operand(record, 1) {
                 Some(operand) => {
@@ -220,6 +225,21 @@ impl Hook {
                 let units = record.code().cast::<u8>().add(CODE_OFFSET).cast::<CodeUnit>();
                 (*frame).prev_instr = units.add(self.unit as usize - 1);
             }
+        }
+    }
+
+    /// Whether the position that a re-raising has restored, second on the stack of a handler, is on the
+    /// hook's own line.
+    fn comes_from_its_line(&self, record: &Instrumented) -> bool {
+        let Some(position) = self.operand(record, 2) else { return false };
+        // SAFETY: the frame owns the value, and the record its original, which has the line table.
+        unsafe {
+            if ffi::PyLong_CheckExact(position) == 0 {
+                return false;
+            }
+            let offset = record.original_offset(ffi::PyLong_AsLong(position) as i32 * 2);
+            let line = ffi::PyCode_Addr2Line(record.original().code().cast(), offset);
+            u32::try_from(line) == Ok(self.line)
         }
     }
 

@@ -237,6 +237,7 @@ impl Instrumented {
                     offset: place.offset,
                     line: place.line.unwrap_or(0),
                     wakes_mover: wakes(place.event),
+                    restores_position: place.restores_position,
                 },
             )?;
             hooks.push(object.as_ptr().cast_const().cast::<Hook>());
