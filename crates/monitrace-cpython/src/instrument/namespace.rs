@@ -7,7 +7,7 @@ use crate::callback::{Constants, PythonCallback, constants};
 use crate::event_ids;
 use crate::host::Raised;
 use monitrace_core::{Event, EventSet, MonitorError, ToolId};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -81,7 +81,13 @@ impl<'py> Arguments<'py> {
 
     /// An argument that is an `int` in C.
     fn number(&self, index: usize) -> PyResult<c_int> {
-        self.object(index)?.extract()
+        let py = self.0.py();
+        self.object(index)?.extract().map_err(|error: PyErr| {
+            if error.is_instance_of::<PyOverflowError>(py) {
+                return PyOverflowError::new_err("Python int too large to convert to C int");
+            }
+            error
+        })
     }
 
     fn tool(&self, index: usize) -> PyResult<ToolId> {
@@ -109,7 +115,7 @@ fn event_set(bits: c_int) -> Option<EventSet> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, name, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, name, /)")]
 fn use_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let args = Arguments::check("use_tool_id", 2, args, kwargs)?;
     let tool = args.tool(0)?;
@@ -119,7 +125,7 @@ fn use_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> 
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, /)")]
 fn clear_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let args = Arguments::check("clear_tool_id", 1, args, kwargs)?;
     monitor().clear_tool_id(args.tool(0)?);
@@ -127,7 +133,7 @@ fn clear_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, /)")]
 fn free_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let args = Arguments::check("free_tool_id", 1, args, kwargs)?;
     monitor().free_tool_id(args.tool(0)?);
@@ -135,14 +141,14 @@ fn free_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) ->
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, /)")]
 fn get_tool(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Option<String>> {
     let args = Arguments::check("get_tool", 1, args, kwargs)?;
     Ok(monitor().tool(args.tool(0)?))
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, event, func, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, event, func, /)")]
 fn register_callback(
     py: Python<'_>,
     args: Bound<'_, PyTuple>,
@@ -171,14 +177,14 @@ fn register_callback(
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, /)")]
 fn get_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<u32> {
     let args = Arguments::check("get_events", 1, args, kwargs)?;
     Ok(event_ids::bits(monitor().events(args.tool(0)?)))
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, event_set, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, event_set, /)")]
 fn set_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let args = Arguments::check("set_events", 2, args, kwargs)?;
     let (tool, bits) = (args.number(0)?, args.number(1)?);
@@ -190,7 +196,7 @@ fn set_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> P
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, code, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, code, /)")]
 fn get_local_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<u32> {
     let args = Arguments::check("get_local_events", 2, args, kwargs)?;
     let tool = args.number(0)?;
@@ -201,7 +207,7 @@ fn get_local_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "(tool_id, code, event_set, /)")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, code, event_set, /)")]
 fn set_local_events(
     py: Python<'_>,
     args: Bound<'_, PyTuple>,
@@ -215,8 +221,8 @@ fn set_local_events(
     let events = match event_set(bits) {
         Some(events) if (events - ANCILLARY - EventSet::LOCAL).is_empty() => events,
         _ => {
-            // CPython takes the ancillary bits out before it looks at the rest.
-            let rest = bits & !(event_ids::bits(ANCILLARY) as c_int);
+            // CPython takes the ancillary bits and BRANCH out before it looks at the rest.
+            let rest = bits & !((event_ids::bits(ANCILLARY) | event_ids::BRANCH) as c_int);
             return Err(PyValueError::new_err(format!("invalid local event set 0x{rest:x}")));
         }
     };
@@ -225,7 +231,7 @@ fn set_local_events(
 }
 
 #[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "()")]
+#[pyo3(signature = (*args, **kwargs), text_signature = "($module, /)")]
 fn restart_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     Arguments::check("restart_events", 0, args, kwargs)?;
     monitor().restart_events();
@@ -233,7 +239,7 @@ fn restart_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) 
 }
 
 #[pyfunction]
-#[pyo3(name = "_all_events", signature = (*args, **kwargs), text_signature = "()")]
+#[pyo3(name = "_all_events", signature = (*args, **kwargs), text_signature = "($module, /)")]
 fn all_events<'py>(
     py: Python<'py>,
     args: Bound<'py, PyTuple>,
