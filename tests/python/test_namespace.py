@@ -1,6 +1,7 @@
 """That `sys.monitoring` on 3.11 is that of CPython 3.14: names, results and errors, to the word.
 
-`namespace_calls.txt` was recorded: `python3.14 tests/python/namespace_calls.py > tests/python/namespace_calls.txt`.
+`namespace_calls.txt` was recorded by CPython 3.14:
+`python3.14 namespace_calls.py > namespace_calls.txt`.
 """
 
 import subprocess
