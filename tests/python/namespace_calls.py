@@ -33,6 +33,8 @@ def attempt(function: Callable[..., object], *args: object, **kwargs: object) ->
 
 def call_all() -> None:
     m, e = monitoring, events
+    args: tuple[object, ...]
+    callback: object
     for args in [
         (),
         (1,),

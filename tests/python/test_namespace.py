@@ -18,6 +18,6 @@ HERE = Path(__file__).parent
     reason="the native one of that version has other ids or words",
 )
 def test_every_call_answers_as_on_3_14() -> None:
-    command = [sys.executable, HERE / "namespace_calls.py"]
+    command = [sys.executable, str(HERE / "namespace_calls.py")]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed.splitlines() == (HERE / "namespace_calls.txt").read_text().splitlines()
