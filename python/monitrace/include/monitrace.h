@@ -100,7 +100,7 @@ typedef struct Monitrace_Api {
     uint32_t size;
     /* A scope is up to date if its version is the sum of these two. Before 3.13 only. */
     const uint64_t *configuration;
-    const uint64_t *generation;
+    uint64_t generation;
     /* Whether scopes may go straight to the interpreter: 3.13 and later, while no code-like has
        local events. */
     int32_t direct;
@@ -146,7 +146,7 @@ static const Monitrace_Api Monitrace__absent = {
     MONITRACE_API_VERSION,
     sizeof(Monitrace_Api),
     NULL,
-    NULL,
+    0,
     1,
     0,
     PyMonitoring_EnterScope,
@@ -174,7 +174,8 @@ static const Monitrace_Api Monitrace__absent = {
 #else
 
 /* The version of scopes that were entered without the package: no table has it. */
-static const uint64_t Monitrace__absent_version[2] = {0, 1};
+#define MONITRACE__ABSENT_VERSION 1
+static const uint64_t Monitrace__absent_configuration = 0;
 
 static inline int
 Monitrace__enter_absent(PyMonitoringState *state_array, uint64_t *version, const uint8_t *event_types,
@@ -187,7 +188,7 @@ Monitrace__enter_absent(PyMonitoringState *state_array, uint64_t *version, const
         state_array[i].opaque = 0;
     }
     if (version != NULL) {
-        *version = Monitrace__absent_version[1];
+        *version = MONITRACE__ABSENT_VERSION;
     }
     return 0;
 }
@@ -201,8 +202,8 @@ Monitrace__exit_absent(void)
 static const Monitrace_Api Monitrace__absent = {
     MONITRACE_API_VERSION,
     sizeof(Monitrace_Api),
-    &Monitrace__absent_version[0],
-    &Monitrace__absent_version[1],
+    &Monitrace__absent_configuration,
+    MONITRACE__ABSENT_VERSION,
     0,
     0,
     Monitrace__enter_absent,
@@ -363,7 +364,7 @@ MONITRACE__NAME(EnterScope)(PyMonitoringState *state_array, uint64_t *version, c
         return PyMonitoring_EnterScope(state_array, version, event_types, length);
     }
 #else
-    if (version != NULL && *version == *api->configuration + *api->generation) {
+    if (version != NULL && *version == *api->configuration + api->generation) {
         return 0;
     }
 #endif
