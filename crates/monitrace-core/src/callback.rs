@@ -44,8 +44,8 @@ impl<V: ?Sized> Copy for Payload<'_, V> {}
 pub struct Firing<'a, H: Host> {
     /// Which event.
     pub event: Event,
-    /// Where.
-    pub location: Location,
+    /// Where in the code object.
+    pub offset: ByteOffset,
     /// The code object, as the host shows it to callbacks.
     pub code: &'a H::Code,
     /// What it carries.
@@ -53,9 +53,15 @@ pub struct Firing<'a, H: Host> {
 }
 
 impl<H: Host> Firing<'_, H> {
-    /// The code object's key.
-    pub fn code_id(&self) -> CodeId {
-        self.location.code
+    /// The code object's key. Asked of the host, which may have to look it up: events whose
+    /// callbacks need no key do not pay for one.
+    pub fn code_id(&self, host: &H) -> CodeId {
+        host.code_id(self.code)
+    }
+
+    /// Where, with the code object's key.
+    pub fn location(&self, host: &H) -> Location {
+        Location { code: self.code_id(host), offset: self.offset }
     }
 }
 

@@ -44,6 +44,9 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// Called after every change of [`Monitor::version`], with no lock held.
     fn refresh(&self, monitor: &Monitor<Self>, change: Change);
 
+    /// The key of a code object: the same for as long as it lives.
+    fn code_id(&self, code: &Self::Code) -> CodeId;
+
     /// The names of a code object.
     fn describe(&self, code: &Self::Code) -> CodeInfo;
 

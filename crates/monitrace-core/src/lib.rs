@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod callback;
+mod dispatch;
 mod error;
 mod event;
 mod host;
@@ -21,6 +22,7 @@ mod slot;
 mod tool;
 
 pub use callback::{Callback, Firing, Payload, Reply};
+pub use dispatch::dispatch;
 pub use error::MonitorError;
 pub use event::{Event, EventKind, EventSet, UnknownEvent};
 pub use host::{Change, CodeInfo, Host};

@@ -1,11 +1,11 @@
-//! One interpreter's configuration, and the only dispatch loop.
+//! One interpreter's configuration, and the way of an event through it.
 //!
 //! Changing the configuration takes a lock and raises the version; firing takes none. No callback,
 //! destructor or method of the host runs while the lock is held.
 
 use crate::{
     Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Slot, Tool, ToolId,
-    ToolSet,
+    ToolSet, dispatch,
 };
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{
@@ -41,6 +41,17 @@ impl Configuration {
             wanted
         };
         wanted & self.listening[i]
+    }
+
+    /// For each event the tools that listen to it, everywhere or in one code object.
+    fn tools(&self, code: Option<CodeId>) -> [ToolSet; Event::COUNT] {
+        let mut tools = [ToolSet::EMPTY; Event::COUNT];
+        for tool in ToolId::all() {
+            for event in self.wanted_by(tool, code).events() {
+                tools[event as usize] = tools[event as usize].with(tool);
+            }
+        }
+        tools
     }
 
     fn in_use(&self, tool: ToolId) -> Result<(), MonitorError> {
@@ -242,6 +253,13 @@ impl<H: Host> Monitor<H> {
         });
     }
 
+    /// The version, and for each event the tools that listen to it everywhere: what a host needs that
+    /// keeps states by itself. Both are of the same moment.
+    pub fn tools(&self) -> (u64, [ToolSet; Event::COUNT]) {
+        let configuration = self.lock();
+        (self.version.load(Relaxed), configuration.tools(None))
+    }
+
     /// The events that some tool listens to everywhere.
     pub fn wanted(&self) -> EventSet {
         let configuration = self.lock();
@@ -275,15 +293,14 @@ impl<H: Host> Monitor<H> {
 
     #[cold]
     fn enter_changed(&self, scope: &Scope) {
-        let configuration = self.lock();
+        self.catch_up(&self.lock(), scope);
+    }
+
+    /// `configuration` shows that the lock is held: states and version of a scope change under it.
+    fn catch_up(&self, configuration: &Configuration, scope: &Scope) {
         let version = self.version.load(Relaxed);
         let forget = scope.version.load(Relaxed) < configuration.restarted;
-        let mut tools = [ToolSet::EMPTY; Event::COUNT];
-        for tool in ToolId::all() {
-            for event in configuration.wanted_by(tool, Some(scope.code())).events() {
-                tools[event as usize] = tools[event as usize].with(tool);
-            }
-        }
+        let tools = configuration.tools(Some(scope.code()));
         for (event, state) in scope.places() {
             state.refresh(tools[event as usize], forget);
         }
@@ -300,22 +317,51 @@ impl<H: Host> Monitor<H> {
         let Some(_quiet) = self.host.quiet() else {
             return Ok(Reply::Continue);
         };
-        for tool in state.active().highest_first() {
-            let slot = &self.callbacks[tool.index()][firing.event as usize];
-            let reply =
-                slot.with(|callback| callback.map_or(Ok(Reply::Continue), |callback| callback.call(firing)));
-            if reply? == Reply::Disable {
-                if !firing.event.can_be_disabled() {
-                    drop(self.register_callback(tool, firing.event, None));
-                    return Err(MonitorError::CannotDisable(firing.event).into());
-                }
-                // A restart within the callback came before its answer, and must not undo it.
-                self.enter(scope);
-                let _configuration = self.lock();
-                state.disable(tool);
-            }
-        }
+        self.tell(state.active(), firing, |tool| {
+            let configuration = self.lock();
+            // A restart within the callback came before its answer, and must not undo it.
+            self.catch_up(&configuration, scope);
+            state.disable(tool);
+        })?;
         Ok(if state.active().is_empty() { Reply::Disable } else { Reply::Continue })
+    }
+
+    /// Tells `tools` of one event, highest id first, for a host that keeps by itself who is told where.
+    /// `disabled` is called for each that answers `Disable`. Does nothing if the thread is mute.
+    ///
+    /// # Errors
+    /// As [`Monitor::fire`].
+    pub fn fire_to(
+        &self,
+        tools: ToolSet,
+        firing: &Firing<'_, H>,
+        disabled: impl FnMut(ToolId),
+    ) -> Result<(), H::Error> {
+        match self.host.quiet() {
+            Some(_quiet) => self.tell(tools, firing, disabled),
+            None => Ok(()),
+        }
+    }
+
+    /// The dispatch over the slots, in a thread that is mute.
+    #[inline]
+    fn tell(
+        &self,
+        tools: ToolSet,
+        firing: &Firing<'_, H>,
+        disabled: impl FnMut(ToolId),
+    ) -> Result<(), H::Error> {
+        let event = firing.event;
+        dispatch(
+            event,
+            tools,
+            |tool| {
+                let slot = &self.callbacks[tool.index()][event as usize];
+                slot.with(|callback| callback.map_or(Ok(Reply::Continue), |callback| callback.call(firing)))
+            },
+            disabled,
+            |tool| drop(self.register_callback(tool, event, None)),
+        )
     }
 }
 

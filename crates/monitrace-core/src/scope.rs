@@ -17,7 +17,7 @@ pub struct EventState {
 impl EventState {
     /// The tools to tell. One relaxed load.
     pub fn active(&self) -> ToolSet {
-        ToolSet::from_bits(self.active.load(Relaxed))
+        ToolSet::from_known_bits(self.active.load(Relaxed))
     }
 
     pub(crate) fn disable(&self, tool: ToolId) {
@@ -31,7 +31,7 @@ impl EventState {
         if forget {
             self.disabled.store(0, Relaxed);
         }
-        let disabled = ToolSet::from_bits(self.disabled.load(Relaxed));
+        let disabled = ToolSet::from_known_bits(self.disabled.load(Relaxed));
         self.active.store(tools.without(disabled).bits(), Relaxed);
     }
 }

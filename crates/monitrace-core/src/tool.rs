@@ -2,6 +2,7 @@
 
 use crate::{Callback, Event, EventSet, Host, MonitorError};
 use std::fmt;
+use std::ops::{BitAnd, BitOr};
 use std::sync::Arc;
 
 /// A tool's number, 0 to 5.
@@ -57,11 +58,21 @@ impl ToolSet {
     /// No tool.
     pub const EMPTY: ToolSet = ToolSet(0);
 
-    pub(crate) const fn from_bits(bits: u8) -> ToolSet {
+    /// Every tool id.
+    pub const ALL: ToolSet = ToolSet((1 << ToolId::COUNT) - 1);
+
+    /// The set whose tool `n` is bit `n`. Bits that stand for no tool id are left out.
+    pub const fn from_bits(bits: u8) -> ToolSet {
+        ToolSet(bits & Self::ALL.0)
+    }
+
+    /// As `from_bits`, of bits that came from a set: they need no check at every event.
+    pub(crate) const fn from_known_bits(bits: u8) -> ToolSet {
         ToolSet(bits)
     }
 
-    pub(crate) const fn bits(self) -> u8 {
+    /// The set in one byte: bit `n` is tool `n`.
+    pub const fn bits(self) -> u8 {
         self.0
     }
 
@@ -81,6 +92,18 @@ impl ToolSet {
         ToolSet(self.0 | (1 << tool.0))
     }
 
+    /// The tools that are in either set.
+    #[must_use]
+    pub const fn union(self, other: ToolSet) -> ToolSet {
+        ToolSet(self.0 | other.0)
+    }
+
+    /// The tools that are in both sets.
+    #[must_use]
+    pub const fn intersection(self, other: ToolSet) -> ToolSet {
+        ToolSet(self.0 & other.0)
+    }
+
     /// The set without that one's tools.
     #[must_use]
     pub const fn without(self, other: ToolSet) -> ToolSet {
@@ -95,6 +118,34 @@ impl ToolSet {
             bits &= !(1 << highest);
             Some(ToolId(highest))
         })
+    }
+}
+
+impl BitOr for ToolSet {
+    type Output = ToolSet;
+
+    fn bitor(self, other: ToolSet) -> ToolSet {
+        self.union(other)
+    }
+}
+
+impl BitAnd for ToolSet {
+    type Output = ToolSet;
+
+    fn bitand(self, other: ToolSet) -> ToolSet {
+        self.intersection(other)
+    }
+}
+
+impl From<ToolId> for ToolSet {
+    fn from(tool: ToolId) -> ToolSet {
+        ToolSet::EMPTY.with(tool)
+    }
+}
+
+impl FromIterator<ToolId> for ToolSet {
+    fn from_iter<I: IntoIterator<Item = ToolId>>(tools: I) -> Self {
+        tools.into_iter().fold(ToolSet::EMPTY, ToolSet::with)
     }
 }
 

@@ -1,6 +1,7 @@
 //! CPython as the engine's host: its types, and what is read from them for people.
 
-use monitrace_core::{ByteOffset, Change, CodeInfo, Host, Monitor, MonitorError};
+use crate::code_ids;
+use monitrace_core::{ByteOffset, Change, CodeId, CodeInfo, Host, Monitor, MonitorError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -14,6 +15,8 @@ pub struct Site {
     pub code: Py<PyAny>,
     /// The second argument of callbacks, boxed once: the line for `LINE`, else the byte offset.
     pub position: Py<PyAny>,
+    /// The code object's number, where it is known already; [`Host::code_id`] finds it where not.
+    pub id: Option<CodeId>,
 }
 
 /// A Python exception on its way through the engine.
@@ -81,6 +84,10 @@ impl Host for CPython {
         crate::instrument::refresh(monitor, change);
         #[cfg(Py_3_12)]
         let _ = (monitor, change);
+    }
+
+    fn code_id(&self, site: &Site) -> CodeId {
+        site.id.unwrap_or_else(|| Python::attach(|py| code_ids::code_id(site.code.bind(py))))
     }
 
     fn describe(&self, site: &Site) -> CodeInfo {

@@ -8,7 +8,6 @@
 pub mod bytecode;
 #[cfg(not(Py_3_12))]
 mod callback;
-#[cfg(Py_3_12)]
 mod code_ids;
 mod door;
 pub mod event_ids;
@@ -21,7 +20,7 @@ mod instrument;
 mod native;
 mod summary;
 
-#[cfg(Py_3_12)]
+#[cfg(all(Py_3_12, not(Py_3_14)))]
 pub(crate) use code_ids::code_id;
 pub use door::{ToolHandle, attach, install, monitoring, uninstall};
 pub use host::{CPython, Raised, Site};

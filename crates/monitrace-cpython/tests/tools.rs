@@ -43,7 +43,7 @@ impl Callback<CPython> for Notes {
         }
         let line = match firing.payload {
             Payload::Line(line) => Some(line),
-            _ => CPython.line(firing.code, firing.location.offset),
+            _ => CPython.line(firing.code, firing.offset),
         };
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push((
             firing.event,

@@ -1,8 +1,8 @@
 //! The trace tool over a host that is no Python: what it writes, and what it does when it cannot.
 
 use monitrace_core::{
-    ByteOffset, Change, CodeId, CodeInfo, Event, EventSet, Firing, Host, Location, Monitor, MonitorError,
-    Payload, Reply, SharedSlot, Tool,
+    ByteOffset, Change, CodeId, CodeInfo, Event, EventSet, Firing, Host, Monitor, MonitorError, Payload,
+    Reply, SharedSlot, Tool,
 };
 use monitrace_tools::Files;
 use monitrace_tools::trace::{Format, Trace, TraceOptions};
@@ -25,6 +25,10 @@ impl Host for Toy {
     }
 
     fn refresh(&self, _: &Monitor<Self>, _: Change) {}
+
+    fn code_id(&self, code: &&'static str) -> CodeId {
+        CodeId(code.as_ptr() as usize)
+    }
 
     fn describe(&self, code: &&'static str) -> CodeInfo {
         CodeInfo { qualified_name: "main".into(), file: (*code).into(), first_line: 1 }
@@ -86,9 +90,8 @@ fn trace(format: Format, events: EventSet, disk: &Disk) -> (Trace, Tool<Toy>) {
 
 fn fire(tool: &Tool<Toy>, event: Event, file: &'static str, offset: u32, payload: Payload<'_, i64>) -> Reply {
     let (_, callback) = tool.callbacks().iter().find(|(known, _)| *known == event).expect("it listens");
-    let id = CodeId(file.as_ptr() as usize);
-    let location = Location { code: id, offset: ByteOffset(offset) };
-    callback.call(&Firing { event, location, code: &file, payload }).expect("a trace never raises")
+    let offset = ByteOffset(offset);
+    callback.call(&Firing { event, offset, code: &file, payload }).expect("a trace never raises")
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Rules of `sys.monitoring` that are worth reading one by one.
 
 use crate::program::{Answer, Outcome, PLACES, Script, Step, ToyError};
-use crate::toy::{Toy, ToyHost};
+use crate::toy::{Toy, ToyHost, at};
 use monitrace_core::{
-    Callback, CodeId, Event, EventKind, EventSet, Firing, Monitor, MonitorError, Reply, Tool, ToolId,
+    ByteOffset, Callback, CodeId, Event, EventKind, EventSet, Firing, Host, Location, Monitor, MonitorError,
+    Reply, Tool, ToolId, ToolSet, dispatch,
 };
 use std::sync::Arc;
 
@@ -218,4 +219,97 @@ fn events_have_the_names_by_which_they_are_found() {
     assert_eq!("BRANCH".parse(), Ok(EventSet::BRANCH_LEFT | EventSet::BRANCH_RIGHT));
     assert!("line".parse::<EventSet>().is_err());
     assert_eq!(EventSet::all().events().collect::<Vec<_>>(), Event::ALL);
+}
+
+#[test]
+fn sets_of_tools_are_bytes() {
+    let both = ToolSet::from(LOW) | ToolSet::from(HIGH);
+    assert_eq!(both.bits(), 0b10_0001);
+    assert_eq!(ToolSet::from_bits(both.bits()), both);
+    assert_eq!(both & ToolSet::from(HIGH), ToolSet::from(HIGH));
+    assert_eq!(both & ToolSet::EMPTY, ToolSet::EMPTY);
+    assert_eq!(ToolId::all().collect::<ToolSet>(), ToolSet::ALL);
+    // Bits of no tool would reach beyond what is kept for tools.
+    assert_eq!(ToolSet::from_bits(u8::MAX), ToolSet::ALL);
+}
+
+#[test]
+fn tools_are_those_that_listen_everywhere() {
+    let toy = Toy::new();
+    for tool in [LOW, HIGH] {
+        listening(&toy, tool, Event::Line, Answer::Continue);
+    }
+    listening(&toy, ToolId::PROFILER, Event::CReturn, Answer::Continue);
+    toy.monitor.set_events(LOW, EventSet::LINE | EventSet::PY_START).expect("the tool is in use");
+    toy.monitor.set_local_events(HIGH, CODE, EventSet::LINE).expect("the tool is in use");
+    toy.monitor.set_events(ToolId::PROFILER, EventSet::CALL).expect("the tool is in use");
+    let (version, tools) = toy.monitor.tools();
+    assert_eq!(version, toy.monitor.version());
+    for &event in Event::ALL {
+        let expected = match event {
+            Event::Line => ToolSet::from(LOW),
+            Event::CReturn => ToolSet::from(ToolId::PROFILER),
+            // PY_START and CALL are set, but have no callback.
+            _ => ToolSet::EMPTY,
+        };
+        assert_eq!(tools[event as usize], expected, "{event}");
+    }
+}
+
+#[test]
+fn host_that_keeps_states_is_told_who_disabled() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::Line, Answer::Disable);
+    listening(&toy, HIGH, Event::Line, Answer::Continue);
+    listening(&toy, ToolId::PROFILER, Event::Line, Answer::Disable);
+    let firing = at(&CODE, place_of(Event::Line));
+    let mut disabled = Vec::new();
+    let told = toy.monitor.fire_to(ToolSet::ALL, &firing, |tool| disabled.push(tool));
+    assert_eq!(told, Ok(()));
+    assert_eq!(disabled, [ToolId::PROFILER, LOW]);
+    assert_eq!(labels(&toy), [5, 2, 0]);
+    let quiet = toy.monitor.host().quiet();
+    assert_eq!(toy.monitor.fire_to(ToolSet::ALL, &firing, |_| panic!("nobody is told")), Ok(()));
+    drop(quiet);
+    assert_eq!(labels(&toy).len(), 3);
+}
+
+#[test]
+fn host_that_keeps_states_cannot_disable_what_has_no_location() {
+    let toy = Toy::new();
+    listening(&toy, LOW, Event::Raise, Answer::Continue);
+    listening(&toy, HIGH, Event::Raise, Answer::Disable);
+    let firing = at(&CODE, place_of(Event::Raise));
+    let fire = || toy.monitor.fire_to(ToolSet::ALL, &firing, |_| panic!("it cannot be disabled"));
+    assert_eq!(fire(), Err(ToyError::Engine(MonitorError::CannotDisable(Event::Raise))));
+    assert_eq!(fire(), Ok(()));
+    assert_eq!(labels(&toy), [5, 0]);
+}
+
+/// The loop is told where callbacks are, and looks for none itself.
+#[test]
+fn dispatch_removes_what_it_cannot_disable_and_stops() {
+    let mut told = Vec::new();
+    let mut removed = Vec::new();
+    let tell = |tool| {
+        told.push(tool);
+        Ok(Reply::Disable)
+    };
+    let result: Result<(), ToyError> = dispatch(
+        Event::Raise,
+        ToolSet::from(LOW) | ToolSet::from(HIGH),
+        tell,
+        |_| panic!("it cannot be disabled"),
+        |tool| removed.push(tool),
+    );
+    assert_eq!(result, Err(ToyError::Engine(MonitorError::CannotDisable(Event::Raise))));
+    assert_eq!((told, removed), (vec![HIGH], vec![HIGH]));
+}
+
+#[test]
+fn location_is_asked_of_the_host() {
+    let host = ToyHost::default();
+    let firing = at(&OTHER, 3);
+    assert_eq!(firing.code_id(&host), OTHER);
+    assert_eq!(firing.location(&host), Location { code: OTHER, offset: ByteOffset(3) });
 }

@@ -2,7 +2,7 @@
 
 use crate::toy::ToyHost;
 use monitrace_core::{
-    ByteOffset, Callback, CodeId, Event, EventSet, Firing, Location, Monitor, Payload, Reply, Scope, ToolId,
+    ByteOffset, Callback, CodeId, Event, EventSet, Firing, Monitor, Payload, Reply, Scope, ToolId,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -24,8 +24,7 @@ fn reach(monitor: &Monitor<ToyHost>, scope: &Scope) {
     if scope.state(0).active().is_empty() {
         return;
     }
-    let location = Location { code: CODE, offset: ByteOffset(0) };
-    let firing = Firing { event: Event::Line, location, code: &CODE, payload: Payload::Line(1) };
+    let firing = Firing { event: Event::Line, offset: ByteOffset(0), code: &CODE, payload: Payload::Line(1) };
     monitor.fire(scope, 0, &firing).expect("the callback never raises");
 }
 

@@ -2,8 +2,8 @@
 
 use crate::program::{Answer, CODES, Outcome, PLACES, Script, Step, Told, ToyError};
 use monitrace_core::{
-    ByteOffset, Callback, Change, CodeId, CodeInfo, Event, Firing, Host, Location, Monitor, Payload, Reply,
-    Scope, SharedSlot, ToolId,
+    ByteOffset, Callback, Change, CodeId, CodeInfo, Event, Firing, Host, Monitor, Payload, Reply, Scope,
+    SharedSlot, ToolId,
 };
 use std::any::Any;
 use std::fmt;
@@ -41,6 +41,10 @@ impl Host for ToyHost {
         monitor.wanted();
     }
 
+    fn code_id(&self, code: &CodeId) -> CodeId {
+        *code
+    }
+
     fn describe(&self, code: &CodeId) -> CodeInfo {
         CodeInfo { qualified_name: format!("code{}", code.0), file: "toy".into(), first_line: 1 }
     }
@@ -76,8 +80,8 @@ impl Callback<ToyHost> for Scripted {
             tool: self.tool,
             label: self.script.label,
             event: firing.event,
-            code: firing.code_id(),
-            place: firing.location.offset.0 as usize,
+            code: *firing.code,
+            place: firing.offset.0 as usize,
         });
         if let Some(step) = &self.script.step {
             toy.take(step);
@@ -88,6 +92,11 @@ impl Callback<ToyHost> for Scripted {
             Answer::Raise => Err(ToyError::Raised(self.script.label)),
         }
     }
+}
+
+/// The event of a place.
+pub(crate) fn at(code: &CodeId, place: usize) -> Firing<'_, ToyHost> {
+    Firing { event: PLACES[place], offset: ByteOffset(place as u32), code, payload: Payload::None }
 }
 
 fn fresh_scope(code: CodeId) -> Arc<Scope> {
@@ -149,8 +158,7 @@ impl Toy {
     pub(crate) fn reach(&self, code: CodeId, place: usize) -> Result<Reply, ToyError> {
         let scope = Arc::clone(&self.scopes.lock().expect("nothing panics")[code.0]);
         self.monitor.enter(&scope);
-        let location = Location { code, offset: ByteOffset(place as u32) };
-        let firing = Firing { event: PLACES[place], location, code: &code, payload: Payload::None };
+        let firing = at(&code, place);
         self.monitor.fire(&scope, place, &firing)
     }
 

@@ -9,7 +9,7 @@ use super::records::Instrumented;
 use crate::ffi::code::{CODE_OFFSET, CodeUnit};
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
 use crate::host::{CPython, Site};
-use monitrace_core::{ByteOffset, Event, Firing, Location, Payload, Reply};
+use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply};
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -48,6 +48,8 @@ pub(super) struct Hook {
 pub(super) struct HookParts {
     /// The code object that the program knows; borrowed.
     pub(super) code: *mut ffi::PyObject,
+    /// Its number.
+    pub(super) id: CodeId,
     pub(super) event: Event,
     pub(super) place: u32,
     /// The hook's first unit in the copy.
@@ -112,8 +114,8 @@ impl Hook {
         // before anything can read it. `code` outlives the hook's record (see records.rs), and
         // ManuallyDrop keeps its count untouched.
         unsafe {
-            let site =
-                Site { code: std::mem::transmute::<*mut ffi::PyObject, Py<PyAny>>(parts.code), position };
+            let code = std::mem::transmute::<*mut ffi::PyObject, Py<PyAny>>(parts.code);
+            let site = Site { code, position, id: Some(parts.id) };
             ptr::addr_of_mut!((*hook).site).write(ManuallyDrop::new(site));
             ptr::addr_of_mut!((*hook).record).write(Cell::new(ptr::null()));
             ptr::addr_of_mut!((*hook).place).write(parts.place);
@@ -194,12 +196,8 @@ impl Hook {
             },
             _ => Payload::None,
         };
-        let firing: Firing<'_, CPython> = Firing {
-            event: self.event,
-            location: Location { code: scope.code(), offset: self.offset },
-            code: &self.site,
-            payload,
-        };
+        let firing: Firing<'_, CPython> =
+            Firing { event: self.event, offset: self.offset, code: &self.site, payload };
         match monitor.fire(scope, self.place(), &firing) {
             Ok(Reply::Continue) => 0,
             Ok(Reply::Disable) => {
@@ -278,7 +276,7 @@ unsafe extern "C" fn hook_dealloc(hook: *mut ffi::PyObject) {
     // position is owned; a heap type is kept alive by its instances.
     unsafe {
         let site = ptr::read(&raw const (*hook.cast::<Hook>()).site);
-        let Site { code, position } = ManuallyDrop::into_inner(site);
+        let Site { code, position, id: _ } = ManuallyDrop::into_inner(site);
         std::mem::forget(code);
         // Not left to the drop: without a thread that PyO3 knows of, that would be put off.
         position.drop_ref(Python::assume_attached());

@@ -59,7 +59,6 @@ struct Registry {
     /// Addresses of the living code objects that have a record, by their number. Numbers are never
     /// given twice, so nothing that is remembered under one is ever taken for another's.
     numbered: HashMap<CodeId, usize>,
-    next_number: usize,
     /// The code objects whose hooks are all off, so that their functions run the original.
     settled: HashSet<CodeId>,
     /// How many of those still have functions that run a copy, at most.
@@ -94,10 +93,8 @@ impl Guarded {
 
     /// Gives a code object its number.
     fn number(&self, code: CodePtr) -> CodeId {
-        let mut registry = self.lock();
-        let id = CodeId(registry.next_number);
-        registry.next_number += 1;
-        registry.numbered.insert(id, code as usize);
+        let id = crate::code_ids::next();
+        self.lock().numbered.insert(id, code as usize);
         id
     }
 
@@ -226,6 +223,14 @@ fn code_to_run(py: Python<'_>, code: CodePtr) -> PyResult<Option<Py<PyAny>>> {
     }
     let copy = Instrumented::make(py, &original, interest, records::Variant::default())?;
     Ok(copy.filter(|_| !original.is_settled()))
+}
+
+/// The number of a code object of the program, by its record; `None` for every other object.
+pub(crate) fn number_of(code: &Bound<'_, PyAny>) -> Option<CodeId> {
+    if !records::is_code(code.as_ptr()) {
+        return None;
+    }
+    Original::of(code.py(), code.as_ptr().cast()).ok().map(|original| original.id())
 }
 
 /// Whether some tool wants events in this code object or in one that is nested in it.

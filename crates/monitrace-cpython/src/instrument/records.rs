@@ -229,6 +229,7 @@ impl Instrumented {
                 py,
                 &HookParts {
                     code: code.cast(),
+                    id: original.id(),
                     event: place.event,
                     place: hook.place as u32,
                     unit: hook.unit.0,

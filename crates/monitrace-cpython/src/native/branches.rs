@@ -108,7 +108,7 @@ impl Branches {
         destination: u32,
     ) -> PyResult<Py<PyAny>> {
         let py = code.py();
-        let place = (code_id(code)?, offset.extract()?);
+        let place = (code_id(code), offset.extract()?);
         let (event, side, callback) = if self.goes_left(code, place, destination)? {
             (Event::BranchLeft, LEFT, &self.left)
         } else {

@@ -4,8 +4,8 @@
 //! What is registered is a bound builtin method with as many parameters as the event has
 //! arguments: the interpreter calls those without building a tuple or a frame.
 
-use crate::{CPython, Raised, Site, code_id};
-use monitrace_core::{ByteOffset, Callback, Event, Firing, Location, Payload, Reply};
+use crate::{CPython, Raised, Site};
+use monitrace_core::{ByteOffset, Callback, Event, Firing, Payload, Reply};
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 use std::sync::Arc;
@@ -45,9 +45,8 @@ pub(super) fn tell(
         Payload::Line(_) => ByteOffset(0),
         _ => ByteOffset(position.extract()?),
     };
-    let site = Site { code: code.clone().unbind(), position: position.clone().unbind() };
-    let location = Location { code: code_id(code)?, offset };
-    callback.call(&Firing { event, location, code: &site, payload }).map_err(|Raised(error)| error)
+    let site = Site { code: code.clone().unbind(), position: position.clone().unbind(), id: None };
+    callback.call(&Firing { event, offset, code: &site, payload }).map_err(|Raised(error)| error)
 }
 
 /// Listens to one event for one tool.

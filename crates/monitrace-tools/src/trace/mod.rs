@@ -232,7 +232,7 @@ struct Tracer<H: Host> {
 
 impl<H: Host> Tracer<H> {
     fn known(&self, firing: &Firing<'_, H>) -> Arc<Known> {
-        let id = firing.code_id();
+        let id = firing.code_id(&self.host);
         if let Some(known) = lock(&self.shared.known).get(&id) {
             return Arc::clone(known);
         }
@@ -264,7 +264,7 @@ impl<H: Host> Tracer<H> {
         match firing.payload {
             Payload::Line(line) => line,
             _ if firing.event == Event::PyStart => known.info.first_line,
-            _ => known.line(&self.host, firing.code, firing.location.offset).unwrap_or(known.info.first_line),
+            _ => known.line(&self.host, firing.code, firing.offset).unwrap_or(known.info.first_line),
         }
     }
 
@@ -294,7 +294,7 @@ impl<H: Host> Tracer<H> {
 
         let mut output = lock(&self.shared.output);
         let output = &mut *output;
-        let depth = output.depths.of(thread, firing.code_id(), firing.event);
+        let depth = output.depths.of(thread, firing.code_id(&self.host), firing.event);
         let record = Record {
             event: firing.event,
             file: &known.info.file,
@@ -303,7 +303,7 @@ impl<H: Host> Tracer<H> {
             name: &known.info.qualified_name,
             depth,
             thread,
-            offset: (firing.event != Event::Line).then_some(firing.location.offset),
+            offset: (firing.event != Event::Line).then_some(firing.offset),
             arguments,
         };
         output.writer.write(&record, &mut output.buffer);
