@@ -3,12 +3,13 @@
 Importing this changes nothing in the interpreter: `install` does.
 """
 
+import os
 from types import ModuleType
 
 from monitrace import _native
 from monitrace._native import __version__
 
-__all__ = ["__version__", "install", "monitoring", "uninstall"]
+__all__ = ["__version__", "get_include", "install", "monitoring", "uninstall"]
 
 monitoring: ModuleType
 
@@ -30,6 +31,14 @@ def uninstall() -> None:
     Raises RuntimeError naming what is in the way, such as tools that are in use.
     """
     _native.uninstall()
+
+
+def get_include() -> str:
+    """The folder of ``monitrace.h``, the Monitoring C API for Python 3.11 to 3.15.
+
+    For a compiler's ``-I``. Nothing has to be linked.
+    """
+    return os.path.join(os.path.dirname(__file__), "include")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -102,6 +102,11 @@ impl<H: Host> Monitor<H> {
         self.version.load(Acquire)
     }
 
+    /// Where [`version`](Self::version) stands, for those who compare it by themselves. Only to be read.
+    pub fn version_word(&self) -> &AtomicU64 {
+        &self.version
+    }
+
     fn lock(&self) -> MutexGuard<'_, Configuration> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,6 +243,16 @@ impl<H: Host> Monitor<H> {
             }
             refused => (false, refused),
         })
+    }
+
+    /// What [`set_local_events`](Self::set_local_events) would store, for hosts that keep the events of
+    /// some code objects themselves.
+    ///
+    /// # Errors
+    /// [`MonitorError::ToolNotInUse`], [`MonitorError::AncillaryAlone`].
+    pub fn check_local_events(&self, tool: ToolId, events: EventSet) -> Result<EventSet, MonitorError> {
+        let events = without_ancillaries(events)?;
+        self.lock().in_use(tool).map(|()| events)
     }
 
     /// Forgets a code object that died, so that a new one under its key inherits nothing.

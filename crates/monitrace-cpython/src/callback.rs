@@ -64,19 +64,33 @@ impl Callback<CPython> for PythonCallback {
         let py = unsafe { Python::assume_attached() };
         let offset;
         let none = ptr::null_mut();
+        let position = match firing.code.position.get() {
+            Some(position) => position,
+            None => {
+                let position = match firing.payload {
+                    Payload::Line(line) => line,
+                    _ => firing.offset.0,
+                };
+                let boxed = position.into_pyobject(py).map_err(PyErr::from)?;
+                firing.code.position.get_or_init(|| boxed.into_any().unbind())
+            }
+        };
         let (third, fourth, count) = match firing.payload {
             Payload::None | Payload::Line(_) => (none, none, 2),
             Payload::Value(value) | Payload::Exception(value) => (value.as_ptr(), none, 3),
             Payload::Call { callable, arg0 } => {
                 (callable.as_ptr(), arg0.unwrap_or(&self.constants.missing).as_ptr(), 4)
             }
-            Payload::Destination(destination) => {
-                offset = destination.0.into_pyobject(py).map_err(PyErr::from)?;
-                (offset.as_ptr(), none, 3)
-            }
+            Payload::Destination(destination) => match &firing.code.destination {
+                Some(destination) => (destination.as_ptr(), none, 3),
+                None => {
+                    offset = destination.0.into_pyobject(py).map_err(PyErr::from)?;
+                    (offset.as_ptr(), none, 3)
+                }
+            },
         };
         // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
-        let mut args = [none, firing.code.code.as_ptr(), firing.code.position.as_ptr(), third, fourth];
+        let mut args = [none, firing.code.code.as_ptr(), position.as_ptr(), third, fourth];
         // A method's function takes the spare slot for the instance.
         let (function, first, count) = match self.bare.as_ref().and_then(Bare::function) {
             Some((function, receiver)) if !receiver.is_null() => {

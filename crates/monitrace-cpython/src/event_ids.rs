@@ -70,6 +70,11 @@ pub const fn bit(event: Event) -> u32 {
     1 << id(event)
 }
 
+/// The events that an id stands for: both sides for that of `BRANCH`. `None` if it stands for none.
+pub fn of_id(id: u8) -> Option<EventSet> {
+    set(1_u32.checked_shl(id.into())?)
+}
+
 /// The bits of a set.
 pub fn bits(events: EventSet) -> u32 {
     events.events().fold(0, |bits, event| bits | bit(event))

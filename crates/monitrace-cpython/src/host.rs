@@ -5,6 +5,7 @@ use monitrace_core::{ByteOffset, Change, CodeId, CodeInfo, Host, Monitor, Monito
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,10 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Site {
     /// The code object that the program knows, never a rewritten copy.
     pub code: Py<PyAny>,
-    /// The second argument of callbacks, boxed once: the line for `LINE`, else the byte offset.
-    pub position: Py<PyAny>,
+    /// The second argument of callbacks, boxed once: the line for `LINE`, else the byte offset. Empty
+    /// until a callback in Python asks, where an event is told of once.
+    pub position: OnceCell<Py<PyAny>>,
     /// The code object's number, where it is known already; [`Host::code_id`] finds it where not.
     pub id: Option<CodeId>,
+    /// The third argument of `JUMP` and the branches as it came, if it came as an object.
+    pub destination: Option<Py<PyAny>>,
 }
 
 /// A Python exception on its way through the engine.

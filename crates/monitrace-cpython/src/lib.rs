@@ -11,13 +11,14 @@ mod callback;
 mod code_ids;
 mod door;
 pub mod event_ids;
-#[cfg(not(Py_3_12))]
+#[cfg(any(not(Py_3_12), Py_3_13))]
 pub mod ffi;
 mod host;
 #[cfg(not(Py_3_12))]
 mod instrument;
 #[cfg(Py_3_12)]
 mod native;
+pub mod producer;
 mod summary;
 
 #[cfg(all(Py_3_12, not(Py_3_14)))]

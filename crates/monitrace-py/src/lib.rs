@@ -155,6 +155,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let names: Vec<&str> = Event::ALL.iter().map(|event| event.name()).collect();
     module.add("EVENTS", pyo3::types::PyTuple::new(module.py(), names)?)?;
+    monitrace_capi::publish(module)?;
     module.add_class::<PyTrace>()?;
     module.add_function(wrap_pyfunction!(install, module)?)?;
     module.add_function(wrap_pyfunction!(uninstall, module)?)?;

@@ -95,9 +95,8 @@ typedef struct _PyMonitoringState {
 typedef int (*Monitrace_FirePlace)(PyMonitoringState *, PyObject *codelike, int32_t offset);
 typedef int (*Monitrace_FireValue)(PyMonitoringState *, PyObject *codelike, int32_t offset, PyObject *value);
 
-typedef struct Monitrace_Api {
-    uint32_t version;
-    uint32_t size;
+/* What the functions below look at before they call. */
+typedef struct Monitrace_Words {
     /* A scope is up to date if its version is the sum of these two. Before 3.13 only. */
     const uint64_t *configuration;
     uint64_t generation;
@@ -105,6 +104,12 @@ typedef struct Monitrace_Api {
        local events. */
     int32_t direct;
     int32_t reserved;
+} Monitrace_Words;
+
+typedef struct Monitrace_Api {
+    uint32_t version;
+    uint32_t size;
+    const Monitrace_Words *words;
     int (*enter_scope)(PyMonitoringState *, uint64_t *, const uint8_t *, Py_ssize_t);
     int (*exit_scope)(void);
     Monitrace_FirePlace fire_py_start;
@@ -142,13 +147,12 @@ static const Monitrace_Api *Monitrace__api = NULL;
 #define MONITRACE__NATIVE_RIGHT _PyMonitoring_FireBranchEvent
 #endif
 
+static const Monitrace_Words Monitrace__absent_words = {NULL, 0, 1, 0};
+
 static const Monitrace_Api Monitrace__absent = {
     MONITRACE_API_VERSION,
     sizeof(Monitrace_Api),
-    NULL,
-    0,
-    1,
-    0,
+    &Monitrace__absent_words,
     PyMonitoring_EnterScope,
     PyMonitoring_ExitScope,
     _PyMonitoring_FirePyStartEvent,
@@ -176,6 +180,12 @@ static const Monitrace_Api Monitrace__absent = {
 /* The version of scopes that were entered without the package: no table has it. */
 #define MONITRACE__ABSENT_VERSION 1
 static const uint64_t Monitrace__absent_configuration = 0;
+static const Monitrace_Words Monitrace__absent_words = {
+    &Monitrace__absent_configuration,
+    MONITRACE__ABSENT_VERSION,
+    0,
+    0,
+};
 
 static inline int
 Monitrace__enter_absent(PyMonitoringState *state_array, uint64_t *version, const uint8_t *event_types,
@@ -202,10 +212,7 @@ Monitrace__exit_absent(void)
 static const Monitrace_Api Monitrace__absent = {
     MONITRACE_API_VERSION,
     sizeof(Monitrace_Api),
-    &Monitrace__absent_configuration,
-    MONITRACE__ABSENT_VERSION,
-    0,
-    0,
+    &Monitrace__absent_words,
     Monitrace__enter_absent,
     Monitrace__exit_absent,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -360,11 +367,11 @@ MONITRACE__NAME(EnterScope)(PyMonitoringState *state_array, uint64_t *version, c
     }
 #if PY_VERSION_HEX >= 0x030D0000
     /* Versions of the package have the highest bit; it has looked at the ids of a scope with another. */
-    if (api->direct && version != NULL && *version != 0 && *version >> 63 == 0) {
+    if (api->words->direct && version != NULL && *version != 0 && *version >> 63 == 0) {
         return PyMonitoring_EnterScope(state_array, version, event_types, length);
     }
 #else
-    if (version != NULL && *version == *api->configuration + api->generation) {
+    if (version != NULL && *version == *api->words->configuration + api->words->generation) {
         return 0;
     }
 #endif

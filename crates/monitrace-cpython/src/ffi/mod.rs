@@ -1,26 +1,37 @@
-//! CPython 3.11's own structs and functions that pyo3-ffi does not declare, one file per header.
+//! CPython's own structs and functions that pyo3-ffi does not declare, one file per header.
 //!
 //! Declarations and nothing else. `tests/layout.rs` compares every field in [`LAYOUT`] with what
 //! the C compiler says of the headers of the interpreter that is built for.
 
 #![allow(missing_docs, reason = "the headers document these")]
 
+#[cfg(not(Py_3_12))]
 pub mod ceval;
+#[cfg(not(Py_3_12))]
 pub mod code;
+#[cfg(not(Py_3_12))]
 pub mod frame;
+#[cfg(not(Py_3_12))]
 pub mod genobject;
+#[cfg(Py_3_13)]
+pub mod monitoring;
+#[cfg(not(Py_3_12))]
 pub mod pystate;
+#[cfg(not(Py_3_12))]
 pub mod sysmodule;
+#[cfg(not(Py_3_12))]
 pub mod traceback;
 
 /// One field as declared here: C struct, C field, offset and size in bytes.
 pub type Field = (&'static str, &'static str, usize, usize);
 
+#[cfg(not(Py_3_12))]
 /// The size in bytes of the field that `get` projects to.
 pub(crate) const fn size_of_field<S, F>(_get: fn(*const S) -> *const F) -> usize {
     size_of::<F>()
 }
 
+#[cfg(not(Py_3_12))]
 /// Lists fields of a struct for [`LAYOUT`]: `$rust` is the type here, `$c` the C type.
 macro_rules! fields {
     ($rust:ty as $c:literal: $($field:ident),* $(,)?) => {
@@ -30,8 +41,10 @@ macro_rules! fields {
         })),*]
     };
 }
+#[cfg(not(Py_3_12))]
 pub(crate) use fields;
 
+#[cfg(not(Py_3_12))]
 /// Every field that this crate reads or writes through a declaration of its own.
 pub const LAYOUT: &[&[Field]] = &[
     code::FIELDS,

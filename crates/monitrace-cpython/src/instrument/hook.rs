@@ -115,7 +115,7 @@ impl Hook {
         // ManuallyDrop keeps its count untouched.
         unsafe {
             let code = std::mem::transmute::<*mut ffi::PyObject, Py<PyAny>>(parts.code);
-            let site = Site { code, position, id: Some(parts.id) };
+            let site = Site { code, position: position.into(), id: Some(parts.id), destination: None };
             ptr::addr_of_mut!((*hook).site).write(ManuallyDrop::new(site));
             ptr::addr_of_mut!((*hook).record).write(Cell::new(ptr::null()));
             ptr::addr_of_mut!((*hook).place).write(parts.place);
@@ -276,10 +276,12 @@ unsafe extern "C" fn hook_dealloc(hook: *mut ffi::PyObject) {
     // position is owned; a heap type is kept alive by its instances.
     unsafe {
         let site = ptr::read(&raw const (*hook.cast::<Hook>()).site);
-        let Site { code, position, id: _ } = ManuallyDrop::into_inner(site);
+        let Site { code, position, id: _, destination: _ } = ManuallyDrop::into_inner(site);
         std::mem::forget(code);
         // Not left to the drop: without a thread that PyO3 knows of, that would be put off.
-        position.drop_ref(Python::assume_attached());
+        if let Some(position) = position.into_inner() {
+            position.drop_ref(Python::assume_attached());
+        }
         let hook_type = ffi::Py_TYPE(hook);
         ffi::PyObject_Free(hook.cast());
         ffi::Py_DECREF(hook_type.cast());

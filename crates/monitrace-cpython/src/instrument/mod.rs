@@ -8,6 +8,7 @@
 //! records     what is kept with a code object and with its copy
 //! hook        the constant that fires an event
 //! identity    shows the program its own code objects, never a copy
+//! producer    events of code that is not Python
 //! probe       looks whether this interpreter is laid out as `ffi` says
 //! quiet       mutes a thread while a callback runs
 //! ```
@@ -23,6 +24,7 @@ mod hook;
 mod identity;
 mod namespace;
 mod probe;
+pub(crate) mod producer;
 mod quiet;
 mod records;
 mod slot;

@@ -6,6 +6,7 @@ use super::records::{CodePtr, Original, is_code};
 use crate::callback::{Constants, PythonCallback, constants};
 use crate::event_ids;
 use crate::host::Raised;
+use crate::producer;
 use monitrace_core::{Event, EventSet, MonitorError, ToolId};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -94,15 +95,21 @@ impl<'py> Arguments<'py> {
         checked(ToolId::new(self.number(index)?.into()))
     }
 
-    /// A code object, which stays alive as long as the arguments.
-    fn code(&self, index: usize) -> PyResult<CodePtr> {
+    /// A code object or a code-like, which stays alive as long as the arguments.
+    fn code(&self, index: usize) -> PyResult<Code<'py>> {
         let object = self.object(index)?;
         if is_code(object.as_ptr()) {
-            Ok(object.as_ptr().cast())
-        } else {
-            Err(PyTypeError::new_err("code must be a code object"))
+            return Ok(Code::Object(object.as_ptr().cast()));
         }
+        producer::check(&object)?;
+        Ok(Code::Like(object))
     }
+}
+
+/// What local events can be set on.
+enum Code<'py> {
+    Object(CodePtr),
+    Like(Bound<'py, PyAny>),
 }
 
 fn checked<T>(result: Result<T, MonitorError>) -> PyResult<T> {
@@ -128,7 +135,9 @@ fn use_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> 
 #[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, /)")]
 fn clear_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let args = Arguments::check("clear_tool_id", 1, args, kwargs)?;
-    monitor().clear_tool_id(args.tool(0)?);
+    let tool = args.tool(0)?;
+    monitor().clear_tool_id(tool);
+    producer::clear(args.0.py(), tool);
     Ok(())
 }
 
@@ -136,7 +145,9 @@ fn clear_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -
 #[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, /)")]
 fn free_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let args = Arguments::check("free_tool_id", 1, args, kwargs)?;
-    monitor().free_tool_id(args.tool(0)?);
+    let tool = args.tool(0)?;
+    monitor().free_tool_id(tool);
+    producer::clear(args.0.py(), tool);
     Ok(())
 }
 
@@ -202,8 +213,12 @@ fn get_local_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>
     let tool = args.number(0)?;
     let code = args.code(1)?;
     let tool = checked(ToolId::new(tool.into()))?;
-    let known = Original::known(code);
-    Ok(known.map_or(0, |known| event_ids::bits(monitor().local_events(tool, known.id()))))
+    Ok(event_ids::bits(match code {
+        Code::Object(code) => {
+            Original::known(code).map_or(EventSet::empty(), |known| monitor().local_events(tool, known.id()))
+        }
+        Code::Like(object) => producer::local_events(&object, tool),
+    }))
 }
 
 #[pyfunction]
@@ -226,8 +241,16 @@ fn set_local_events(
             return Err(PyValueError::new_err(format!("invalid local event set 0x{rest:x}")));
         }
     };
-    let original = Original::of(py, code)?;
-    checked(monitor().set_local_events(tool, original.id(), events))
+    match code {
+        Code::Object(code) => {
+            let original = Original::of(py, code)?;
+            checked(monitor().set_local_events(tool, original.id(), events))
+        }
+        Code::Like(object) => {
+            let events = checked(monitor().check_local_events(tool, events))?;
+            producer::set_local_events(&object, tool, events)
+        }
+    }
 }
 
 #[pyfunction]

@@ -4,6 +4,8 @@
 //! What is registered is a bound builtin method with as many parameters as the event has
 //! arguments: the interpreter calls those without building a tuple or a frame.
 
+#![forbid(unsafe_code)]
+
 use crate::{CPython, Raised, Site};
 use monitrace_core::{ByteOffset, Callback, Event, Firing, Payload, Reply};
 use pyo3::prelude::*;
@@ -45,7 +47,12 @@ pub(super) fn tell(
         Payload::Line(_) => ByteOffset(0),
         _ => ByteOffset(position.extract()?),
     };
-    let site = Site { code: code.clone().unbind(), position: position.clone().unbind(), id: None };
+    let site = Site {
+        code: code.clone().unbind(),
+        position: position.clone().unbind().into(),
+        id: None,
+        destination: None,
+    };
     callback.call(&Firing { event, offset, code: &site, payload }).map_err(|Raised(error)| error)
 }
 

@@ -3,11 +3,10 @@
 //! The interpreter owns tool ids, events, disabled locations and the dispatch; this registers one
 //! callable for each event of a tool, and must never keep a second truth about any of those.
 
-#![forbid(unsafe_code)]
-
 #[cfg(not(Py_3_14))]
 mod branches;
 mod listener;
+pub(crate) mod producer;
 
 use crate::door::free_id;
 use crate::{CPython, event_ids};

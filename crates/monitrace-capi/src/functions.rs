@@ -1,0 +1,265 @@
+//! The functions of the table, as `monitrace.h` declares them. They are called with the GIL held, and
+//! with what the Monitoring C API's document asks for; what it forbids is an error.
+
+use crate::trampoline::{Common, Current, StatePtr, guard, is_raised, null, object};
+use monitrace_core::{Event, Payload};
+use monitrace_cpython::event_ids;
+use monitrace_cpython::producer::{self, Occurrence};
+use pyo3::exceptions::{PyStopIteration, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::cell::Cell;
+use std::ffi::c_int;
+
+/// `PyMonitoring_EnterScope`, for scopes that may not be up to date.
+pub(crate) unsafe extern "C" fn enter_scope(
+    states: StatePtr,
+    version: *mut u64,
+    ids: *const u8,
+    length: ffi::Py_ssize_t,
+) -> c_int {
+    let body = |py: Python<'_>| {
+        let length =
+            usize::try_from(length).map_err(|_| PyValueError::new_err("length must be non-negative"))?;
+        if version.is_null() {
+            return Err(null("version"));
+        }
+        if length != 0 && states.is_null() {
+            return Err(null("state_array"));
+        }
+        if length != 0 && ids.is_null() {
+            return Err(null("event_types"));
+        }
+        // SAFETY: not NULL, or empty; both arrays have `length` entries, and all three are only used
+        // with the GIL held, as the document asks.
+        let (states, ids, version) = unsafe {
+            let (states, ids) = match length {
+                0 => (&[][..], &[][..]),
+                _ => (std::slice::from_raw_parts(states, length), std::slice::from_raw_parts(ids, length)),
+            };
+            (states, ids, Cell::from_mut(&mut *version))
+        };
+        producer::enter(py, states, version, ids)
+    };
+    // SAFETY: the C API is called with the GIL held.
+    unsafe { guard(body) }
+}
+
+/// `PyMonitoring_ExitScope`: nothing is kept for a scope that was entered.
+pub(crate) unsafe extern "C" fn exit_scope() -> c_int {
+    0
+}
+
+/// Fires an event that has nothing to do with the current exception. `complete` adds what it carries.
+///
+/// # Safety
+/// As the C API asks.
+unsafe fn fire(
+    state: StatePtr,
+    code_like: *mut ffi::PyObject,
+    offset: i32,
+    event: Event,
+    complete: impl FnOnce(&mut Occurrence<'_, '_>),
+) -> c_int {
+    if is_raised() {
+        return -1;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(|py| {
+            let common = Common::check(py, state, code_like, offset)?;
+            let mut occurrence = common.occurrence(event);
+            complete(&mut occurrence);
+            producer::fire(py, common.state, &occurrence)
+        })
+    }
+}
+
+/// Fires an event that carries a value, or goes somewhere.
+///
+/// # Safety
+/// As the C API asks.
+unsafe fn fire_value(
+    state: StatePtr,
+    code_like: *mut ffi::PyObject,
+    offset: i32,
+    event: Event,
+    name: &str,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    if is_raised() {
+        return -1;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        guard(|py| {
+            let common = Common::check(py, state, code_like, offset)?;
+            let value = object(py, value).ok_or_else(|| null(name))?;
+            let mut occurrence = common.occurrence(event);
+            match event {
+                Event::Jump | Event::BranchLeft | Event::BranchRight => {
+                    occurrence.destination = Some(value.as_unbound());
+                }
+                _ => occurrence.payload = Payload::Value(value.as_unbound()),
+            }
+            producer::fire(py, common.state, &occurrence)
+        })
+    }
+}
+
+/// Fires an event that tells of the current exception, which stays the current one.
+///
+/// # Safety
+/// As the C API asks.
+unsafe fn fire_exception(state: StatePtr, code_like: *mut ffi::PyObject, offset: i32, event: Event) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let current = Current::take();
+        let fired = guard(|py| {
+            let common = Common::check(py, state, code_like, offset)?;
+            let Some(current) = &current else {
+                let id = event_ids::id(event);
+                return Err(PyValueError::new_err(format!("Firing event {id} with no exception set")));
+            };
+            let exception = current.object(py);
+            let mut occurrence = common.occurrence(event);
+            occurrence.payload = Payload::Exception(exception.as_unbound());
+            producer::fire(py, common.state, &occurrence)
+        });
+        match current {
+            Some(current) if fired == 0 => current.restore(),
+            // Another exception has taken its place.
+            Some(current) => current.forget(),
+            None => {}
+        }
+        fired
+    }
+}
+
+macro_rules! place_events {
+    ($($name:ident = $event:ident),* $(,)?) => {$(
+        pub(crate) unsafe extern "C" fn $name(
+            state: StatePtr,
+            code_like: *mut ffi::PyObject,
+            offset: i32,
+        ) -> c_int {
+            // SAFETY: called as the C API asks.
+            unsafe { fire(state, code_like, offset, Event::$event, |_| {}) }
+        }
+    )*};
+}
+
+macro_rules! value_events {
+    ($($name:ident = $event:ident, $argument:literal),* $(,)?) => {$(
+        pub(crate) unsafe extern "C" fn $name(
+            state: StatePtr,
+            code_like: *mut ffi::PyObject,
+            offset: i32,
+            value: *mut ffi::PyObject,
+        ) -> c_int {
+            // SAFETY: called as the C API asks.
+            unsafe { fire_value(state, code_like, offset, Event::$event, $argument, value) }
+        }
+    )*};
+}
+
+macro_rules! exception_events {
+    ($($name:ident = $event:ident),* $(,)?) => {$(
+        pub(crate) unsafe extern "C" fn $name(
+            state: StatePtr,
+            code_like: *mut ffi::PyObject,
+            offset: i32,
+        ) -> c_int {
+            // SAFETY: called as the C API asks.
+            unsafe { fire_exception(state, code_like, offset, Event::$event) }
+        }
+    )*};
+}
+
+place_events! {
+    fire_py_start = PyStart,
+    fire_py_resume = PyResume,
+}
+
+value_events! {
+    fire_py_return = PyReturn, "retval",
+    fire_py_yield = PyYield, "retval",
+    fire_jump = Jump, "target_offset",
+    fire_branch_left = BranchLeft, "target_offset",
+    fire_branch_right = BranchRight, "target_offset",
+    fire_c_return = CReturn, "retval",
+}
+
+exception_events! {
+    fire_py_throw = PyThrow,
+    fire_raise = Raise,
+    fire_c_raise = CRaise,
+    fire_reraise = Reraise,
+    fire_exception_handled = ExceptionHandled,
+    fire_py_unwind = PyUnwind,
+}
+
+pub(crate) unsafe extern "C" fn fire_line(
+    state: StatePtr,
+    code_like: *mut ffi::PyObject,
+    offset: i32,
+    line: c_int,
+) -> c_int {
+    // SAFETY: called as the C API asks.
+    unsafe { fire(state, code_like, offset, Event::Line, |occurrence| occurrence.line = line) }
+}
+
+/// `arg0` may be NULL: then `MISSING` is told.
+pub(crate) unsafe extern "C" fn fire_call(
+    state: StatePtr,
+    code_like: *mut ffi::PyObject,
+    offset: i32,
+    callable: *mut ffi::PyObject,
+    arg0: *mut ffi::PyObject,
+) -> c_int {
+    if is_raised() {
+        return -1;
+    }
+    let body = |py: Python<'_>| {
+        // SAFETY: called as the C API asks.
+        let (common, callable, arg0) =
+            unsafe { (Common::check(py, state, code_like, offset)?, object(py, callable), object(py, arg0)) };
+        let callable = callable.ok_or_else(|| null("callable"))?;
+        let mut occurrence = common.occurrence(Event::Call);
+        occurrence.payload = Payload::Call {
+            callable: callable.as_unbound(),
+            arg0: arg0.as_ref().map(|arg0| arg0.as_unbound()),
+        };
+        producer::fire(py, common.state, &occurrence)
+    };
+    // SAFETY: the GIL is held.
+    unsafe { guard(body) }
+}
+
+/// `value` may be a `StopIteration`, any other object, or NULL for none.
+pub(crate) unsafe extern "C" fn fire_stop_iteration(
+    state: StatePtr,
+    code_like: *mut ffi::PyObject,
+    offset: i32,
+    value: *mut ffi::PyObject,
+) -> c_int {
+    if is_raised() {
+        return -1;
+    }
+    let body = |py: Python<'_>| {
+        // SAFETY: called as the C API asks.
+        let (common, value) = unsafe { (Common::check(py, state, code_like, offset)?, object(py, value)) };
+        let stop = py.get_type::<PyStopIteration>();
+        let exception = match value {
+            Some(value) if value.is_instance(&stop)? => value.to_owned(),
+            // By a call, and not by setting it: that would spread a tuple over the arguments.
+            Some(value) => stop.call1((value,))?,
+            None => stop.call0()?,
+        };
+        let mut occurrence = common.occurrence(Event::StopIteration);
+        occurrence.payload = Payload::Exception(exception.as_unbound());
+        producer::fire(py, common.state, &occurrence)
+    };
+    // SAFETY: the GIL is held.
+    unsafe { guard(body) }
+}

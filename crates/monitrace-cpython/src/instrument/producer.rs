@@ -1,0 +1,92 @@
+//! 3.11: events of producers, through the engine.
+
+use super::monitor;
+use crate::host::{CPython, Site};
+use crate::producer::{Occurrence, State, WORDS};
+use monitrace_core::{ByteOffset, Event, Firing, Host, Payload, ToolSet};
+use pyo3::prelude::*;
+use std::cell::{Cell, OnceCell};
+use std::mem::ManuallyDrop;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Where the version stands, for those who compare it by themselves.
+pub(crate) fn configuration() -> *const u64 {
+    monitor().version_word().as_ptr()
+}
+
+/// The version of scopes that are up to date.
+pub(crate) fn version(_py: Python<'_>, _is_native: bool) -> Option<u64> {
+    Some(monitor().version() + WORDS.generation.load(Relaxed))
+}
+
+/// There is no interpreter to do it.
+pub(crate) fn enter(_states: &[State], _version: &Cell<u64>, _ids: &[u8]) -> bool {
+    false
+}
+
+/// The version, and the tools that want each event of all code.
+pub(crate) fn tools(_py: Python<'_>) -> PyResult<(u64, [ToolSet; Event::COUNT])> {
+    let generation = WORDS.generation.load(Relaxed);
+    let (version, tools) = monitor().tools();
+    Ok((version + generation, tools))
+}
+
+/// Whether some tool listens to `C_RETURN` or `C_RAISE`.
+pub(crate) fn ends_are_heard(_py: Python<'_>) -> bool {
+    [Event::CReturn, Event::CRaise].into_iter().any(|event| !crate::producer::listeners(event).is_empty())
+}
+
+/// The number of the current thread.
+pub(crate) fn thread() -> u64 {
+    monitor().host().thread()
+}
+
+/// Tells the tools of an event. `disabled` is given those that answered `DISABLE`.
+pub(crate) fn fire(
+    py: Python<'_>,
+    tools: ToolSet,
+    occurrence: &Occurrence<'_, '_>,
+    disabled: impl Fn(ToolSet),
+) -> PyResult<()> {
+    let position = OnceCell::new();
+    let payload = match occurrence.event {
+        Event::Line => {
+            // The engine's lines are unsigned; a callback in Python is to get what came.
+            if occurrence.line < 0 {
+                position.get_or_init(|| boxed(py, occurrence.line));
+            }
+            Payload::Line(u32::try_from(occurrence.line).unwrap_or_default())
+        }
+        Event::Jump | Event::BranchLeft | Event::BranchRight => Payload::Destination(ByteOffset(
+            occurrence.destination.and_then(|to| to.bind(py).extract().ok()).unwrap_or(u32::MAX),
+        )),
+        // How a call ends, of which nothing is known.
+        Event::CReturn | Event::CRaise if !matches!(occurrence.payload, Payload::Call { .. }) => {
+            let missing = &crate::callback::constants(py)?.missing;
+            Payload::Call { callable: missing, arg0: None }
+        }
+        _ => occurrence.payload,
+    };
+    let site = ManuallyDrop::new(Site {
+        code: occurrence.code_like.clone().unbind(),
+        position,
+        id: None,
+        destination: occurrence.destination.map(|destination| destination.clone_ref(py)),
+    });
+    let firing: Firing<'_, CPython> =
+        Firing { event: occurrence.event, offset: ByteOffset(occurrence.offset), code: &site, payload };
+    let told = monitor().fire_to(tools, &firing, |tool| disabled(ToolSet::EMPTY.with(tool)));
+    // Not left to the drop: in a thread that PyO3 does not know of, that would be put off.
+    let Site { code, position, destination, .. } = ManuallyDrop::into_inner(site);
+    for object in [Some(code), position.into_inner(), destination].into_iter().flatten() {
+        object.drop_ref(py);
+    }
+    told.map_err(|raised| raised.0)
+}
+
+fn boxed(py: Python<'_>, number: i32) -> Py<PyAny> {
+    match number.into_pyobject(py) {
+        Ok(number) => number.into_any().unbind(),
+        Err(never) => match never {},
+    }
+}

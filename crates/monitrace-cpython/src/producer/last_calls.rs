@@ -1,0 +1,75 @@
+//! The call that a producer made last: what `C_RETURN` and `C_RAISE` tell of, which the C functions
+//! are not given.
+//!
+//! A call is kept from `CALL` until its end is told, and only while somebody listens to ends. It must
+//! not keep more than a few objects alive, however many calls have no end that is told.
+
+use super::{Occurrence, way};
+use monitrace_core::Payload;
+use pyo3::prelude::*;
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+/// A call that was told of, and may end.
+pub(super) struct LastCall<'py> {
+    pub(super) callable: Bound<'py, PyAny>,
+    pub(super) arg0: Option<Bound<'py, PyAny>>,
+}
+
+struct Kept {
+    thread: u64,
+    code_like: usize,
+    callable: Py<PyAny>,
+    arg0: Option<Py<PyAny>>,
+}
+
+/// As many calls may be under way at once, in all threads, before the oldest is forgotten.
+const KEPT: usize = 256;
+
+static CALLS: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
+
+/// Takes the calls that `which` says out. Their objects are to be dropped without the lock.
+fn remove(which: impl Fn(&Kept) -> bool) -> Option<Kept> {
+    let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let index = calls.iter().rposition(which)?;
+    calls.remove(index)
+}
+
+fn drop_now(py: Python<'_>, kept: Option<Kept>) {
+    if let Some(kept) = kept {
+        kept.callable.drop_ref(py);
+        if let Some(arg0) = kept.arg0 {
+            arg0.drop_ref(py);
+        }
+    }
+}
+
+/// Keeps what is called, in place of this code-like's call before.
+pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>) {
+    let Payload::Call { callable, arg0 } = occurrence.payload else { return };
+    let (thread, code_like) = (way::thread(), occurrence.code_like.as_ptr() as usize);
+    let before = remove(|kept| (kept.thread, kept.code_like) == (thread, code_like));
+    drop_now(py, before);
+    if !way::ends_are_heard(py) {
+        return;
+    }
+    let kept = Kept {
+        thread,
+        code_like,
+        callable: callable.clone_ref(py),
+        arg0: arg0.map(|arg0| arg0.clone_ref(py)),
+    };
+    let oldest = {
+        let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push_back(kept);
+        if calls.len() > KEPT { calls.pop_front() } else { None }
+    };
+    drop_now(py, oldest);
+}
+
+/// The last call of a code-like in this thread, which is not known any more then.
+pub(super) fn take<'py>(py: Python<'py>, code_like: &Bound<'py, PyAny>) -> Option<LastCall<'py>> {
+    let (thread, code_like) = (way::thread(), code_like.as_ptr() as usize);
+    let kept = remove(|kept| (kept.thread, kept.code_like) == (thread, code_like))?;
+    Some(LastCall { callable: kept.callable.into_bound(py), arg0: kept.arg0.map(|arg0| arg0.into_bound(py)) })
+}

@@ -1,0 +1,194 @@
+//! Events of code that is not Python's own: what the Monitoring C API stands on.
+//!
+//! A producer keeps the states of its scopes itself. [`enter`] fills them when the configuration has
+//! changed, and [`fire`] tells of one event. Who dispatches is decided below ([`way`]): the engine on
+//! 3.11, the interpreter where it can. This must never be reached without the GIL, nor dispatch.
+
+mod code_likes;
+mod last_calls;
+
+use crate::event_ids;
+#[cfg(not(Py_3_12))]
+use crate::instrument::producer as way;
+#[cfg(Py_3_12)]
+use crate::native::producer as way;
+pub(crate) use code_likes::{check, clear, listeners, local_events, set_local_events};
+use monitrace_core::{Event, EventSet, Payload, ToolSet};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::Relaxed};
+
+/// `PyMonitoringState`: which tools listen to one event of one scope. The producer's memory.
+#[repr(C)]
+pub struct State {
+    active: Cell<u8>,
+    /// Not used; CPython does not document it.
+    opaque: Cell<u8>,
+}
+
+impl State {
+    /// A state in which no tool listens.
+    pub const fn inactive() -> State {
+        State { active: Cell::new(0), opaque: Cell::new(0) }
+    }
+
+    /// A state in which these tools listen.
+    pub(crate) const fn with(tools: ToolSet) -> State {
+        State { active: Cell::new(tools.bits()), opaque: Cell::new(0) }
+    }
+
+    /// The tools that listen.
+    pub fn active(&self) -> ToolSet {
+        ToolSet::from_bits(self.active.get())
+    }
+
+    fn set(&self, tools: ToolSet) {
+        self.active.set(tools.bits());
+        self.opaque.set(0);
+    }
+
+    /// Takes tools out that have disabled the event here.
+    fn disable(&self, tools: ToolSet) {
+        self.active.set(self.active().without(tools).bits());
+    }
+}
+
+/// One event of a producer. The objects are borrowed for as long as it is told of.
+pub struct Occurrence<'a, 'py> {
+    /// Which event.
+    pub event: Event,
+    /// What stands for the code object: one, or an object that emulates one.
+    pub code_like: &'a Bound<'py, PyAny>,
+    /// Where in it, in bytes.
+    pub offset: u32,
+    /// The line of a `LINE`, which may be any number.
+    pub line: i32,
+    /// What it carries; for `LINE`, `JUMP` and the branches nothing, see the other fields.
+    pub payload: Payload<'a, Py<PyAny>>,
+    /// The third argument of `JUMP` and the branches.
+    pub destination: Option<&'a Py<PyAny>>,
+}
+
+/// What producers compare and test by themselves, without a call. It must only be written here.
+#[repr(C)]
+pub struct Words {
+    /// Where the configuration's version stands. Before 3.13 only.
+    pub configuration: AtomicPtr<u64>,
+    /// Grows with the local events of code-likes, in steps that leave room for the versions.
+    pub generation: AtomicU64,
+    /// Whether a scope may go straight to the interpreter.
+    pub direct: AtomicI32,
+    reserved: i32,
+}
+
+/// Between two generations lie this many versions of the configuration.
+const GENERATION: u64 = 1 << 32;
+
+impl Words {
+    /// Words for the table of functions, which holds them in place.
+    pub const fn new() -> Words {
+        Words {
+            configuration: AtomicPtr::new(std::ptr::null_mut()),
+            // Not 0: that is the version of a scope that was never entered.
+            generation: AtomicU64::new(GENERATION),
+            direct: AtomicI32::new(cfg!(Py_3_13) as i32),
+            reserved: 0,
+        }
+    }
+
+    /// Makes every scope ask again.
+    fn raise(&self, direct: bool) {
+        self.generation.fetch_add(GENERATION, Relaxed);
+        self.direct.store((direct && cfg!(Py_3_13)) as i32, Relaxed);
+    }
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Words::new()
+    }
+}
+
+/// The words of this process.
+pub static WORDS: Words = Words::new();
+
+/// Fills the words in, before anybody looks at them.
+pub fn prepare() {
+    WORDS.configuration.store(way::configuration().cast_mut(), Relaxed);
+}
+
+/// Which events the scope may fire, from their ids in this version of CPython.
+fn events_of(id: u8) -> PyResult<EventSet> {
+    event_ids::of_id(id).ok_or_else(|| PyValueError::new_err(format!("invalid event type {id}")))
+}
+
+/// Brings the states of a scope up to date, one for each of `ids`. Leaves all as it is, and returns at
+/// once, if the configuration has not changed since `version` was written.
+///
+/// # Errors
+/// `ValueError` for an id that stands for no event; nothing is changed then.
+pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) -> PyResult<()> {
+    debug_assert_eq!(states.len(), ids.len());
+    let is_native = code_likes::none_has_local_events();
+    if let Some(current) = way::version(py, is_native)
+        && current == version.get()
+    {
+        return Ok(());
+    }
+    // All of them before the first is written.
+    for &id in ids {
+        events_of(id)?;
+    }
+    if is_native && way::enter(states, version, ids) {
+        return Ok(());
+    }
+    let (current, tools) = way::tools(py)?;
+    code_likes::note_global(&tools);
+    for (state, &id) in states.iter().zip(ids) {
+        state.set(tools_of(events_of(id)?, &tools));
+    }
+    version.set(current);
+    Ok(())
+}
+
+/// The tools that may want an event of a scope: whose code-like it will be is not known before it
+/// fires, so that all tools with local events somewhere count.
+fn tools_of(events: EventSet, tools: &[ToolSet; Event::COUNT]) -> ToolSet {
+    // CALL is to be heard by whoever wants to know how it ends.
+    let events = match events.contains(EventSet::CALL) {
+        true => events | EventSet::C_RETURN | EventSet::C_RAISE,
+        false => events,
+    };
+    events.events().fold(ToolSet::EMPTY, |all, event| {
+        all.union(tools[event as usize]).union(code_likes::tools_anywhere(event))
+    })
+}
+
+/// Tells the tools of one state of one event.
+///
+/// # Errors
+/// What a callback raised, and `ValueError` if one disabled an event that has no location.
+pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
+    let wanted = code_likes::filter(state.active(), occurrence);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let call;
+    let mut payload = occurrence.payload;
+    match occurrence.event {
+        Event::Call => last_calls::remember(py, occurrence),
+        Event::CReturn | Event::CRaise => {
+            call = last_calls::take(py, occurrence.code_like);
+            if let Some(call) = &call {
+                payload = Payload::Call {
+                    callable: call.callable.as_unbound(),
+                    arg0: call.arg0.as_ref().map(Bound::as_unbound),
+                };
+            }
+        }
+        _ => {}
+    }
+    let occurrence = Occurrence { payload, ..*occurrence };
+    way::fire(py, wanted, &occurrence, |tools| state.disable(tools))
+}
