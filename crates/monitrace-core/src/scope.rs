@@ -26,12 +26,10 @@ impl EventState {
         self.active.fetch_and(!bit, Relaxed);
     }
 
-    /// `forget`: what was disabled counts no more.
-    pub(crate) fn refresh(&self, tools: ToolSet, forget: bool) {
-        if forget {
-            self.disabled.store(0, Relaxed);
-        }
-        let disabled = ToolSet::from_known_bits(self.disabled.load(Relaxed));
+    /// `forget`: the tools for which what they disabled counts no more.
+    pub(crate) fn refresh(&self, tools: ToolSet, forget: ToolSet) {
+        let disabled = ToolSet::from_known_bits(self.disabled.load(Relaxed)).without(forget);
+        self.disabled.store(disabled.bits(), Relaxed);
         self.active.store(tools.without(disabled).bits(), Relaxed);
     }
 }

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, Weak};
 #[derive(Default)]
 pub(crate) struct ToyHost {
     mute: Arc<AtomicBool>,
+    /// What it was told to refresh.
+    pub(crate) changes: Mutex<Vec<Change>>,
 }
 
 /// Speaks again when it is dropped.
@@ -36,7 +38,8 @@ impl Host for ToyHost {
         (!self.mute.swap(true, Relaxed)).then(|| Quiet(Arc::clone(&self.mute)))
     }
 
-    fn refresh(&self, monitor: &Monitor<Self>, _change: Change) {
+    fn refresh(&self, monitor: &Monitor<Self>, change: Change) {
+        self.changes.lock().expect("nothing panics").push(change);
         // The promise that no lock is held: this would wait for ever.
         monitor.wanted();
     }
@@ -133,6 +136,10 @@ impl Toy {
             Step::SetLocalEvents(tool, code, events) => monitor.set_local_events(*tool, *code, *events),
             Step::RestartEvents => {
                 monitor.restart_events();
+                Ok(())
+            }
+            Step::Restart(what) => {
+                monitor.restart(*what);
                 Ok(())
             }
             Step::Replace(code) => {
