@@ -20,6 +20,7 @@ mod monitor;
 mod restart;
 mod scope;
 mod slot;
+mod sync;
 mod tool;
 
 pub use callback::{Callback, Firing, Payload, Reply};

@@ -4,16 +4,14 @@
 //! destructor or method of the host runs while the lock is held.
 
 use crate::restart::Restarts;
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::{
     Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Restart, Scope, Slot, Tool,
     ToolId, ToolSet, dispatch,
 };
 use rustc_hash::FxHashMap;
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Arc, PoisonError};
 
 type SharedCallback<H> = Arc<dyn Callback<H>>;
 /// A tool's callbacks, by event.

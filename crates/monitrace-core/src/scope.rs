@@ -4,8 +4,9 @@
 //! state's byte says which tools are to be told; the scope's version says for which configuration
 //! that byte was computed. It must never be read for an event without the version being checked.
 
+use crate::sync::{AtomicU8, AtomicU64};
 use crate::{CodeId, Event, ToolId, ToolSet};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Which tools are told of one event at one place, and which have disabled it there.
 #[derive(Debug, Default)]
