@@ -67,17 +67,20 @@ def chosen_interpreter(session: nox.Session) -> Interpreter:
     return interpreter
 
 
-def test_embedded(session: nox.Session, interpreter: Interpreter, env: dict[str, str], log: Path) -> bool:
-    """Runs `cargo test` with the interpreter embedded, and keeps what it prints. Whether it passed."""
+def cargo_test(
+    session: nox.Session, *arguments: str, env: dict[str, str], folder: Path, sourced: Path | None = None
+) -> bool:
+    """Runs `cargo test`, after sourcing a file if there is one to, and keeps what it prints for the
+    summary. Whether it passed."""
     script = 'set -o pipefail; [ -z "$1" ] || . "$1"; shift; "$@" 2>&1 | tee "$LOG"'
-    command = ("cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--profile=checked")
+    command = ("cargo", "test", "--locked", *arguments)
     session.log(" ".join(command))
     try:
         session.run(
             *("bash", "-c", script, "bash"),
-            str(interpreter.embed_env or ""),
+            str(sourced or ""),
             *command,
-            env=env | interpreter.embed_env_vars() | {"LOG": str(log)},
+            env=env | {"LOG": str(folder / "cargo-test.log")},
             external=True,
             log=False,
         )
@@ -95,13 +98,33 @@ def test(session: nox.Session) -> None:
     env = {"CARGO_TARGET_DIR": str(TARGET / f"python{session.python}")}
     with report(session) as folder:
         # Both are run, whatever comes of the first.
-        rust_passed = test_embedded(session, interpreter, env, folder / "cargo-test.log")
+        rust_passed = cargo_test(
+            session,
+            *("--workspace", "--no-fail-fast", "--profile=checked"),
+            env=env | interpreter.embed_env_vars(),
+            folder=folder,
+            sourced=interpreter.embed_env,
+        )
         install_requirements(session, "test")
         build = interpreter.build_env() | {"MATURIN_PEP517_ARGS": "--locked --profile checked"}
         session.install(".", env=env | build)
         session.run("pytest", f"--junitxml={folder / 'pytest.xml'}", *session.posargs)
         if not rust_passed:
             session.error("Rust tests failed")
+
+
+MODEL = ("--package=monitrace-core", "--test=loom")
+# Every dependency is built with it: a target folder of its own.
+MODEL_ENV = {"RUSTFLAGS": "--cfg loom", "CARGO_TARGET_DIR": str(TARGET / "model")}
+
+
+@nox.session
+def model(session: nox.Session) -> None:
+    """The engine in every order of its threads' steps. Needs no Python."""
+    with report(session) as folder:
+        # In release: there are many orders.
+        if not cargo_test(session, *MODEL, "--release", env=MODEL_ENV, folder=folder):
+            session.error("the model failed")
 
 
 def lint_interpreters(session: nox.Session) -> dict[str, Interpreter]:
@@ -136,6 +159,7 @@ def lint(session: nox.Session) -> None:
         for version, interpreter in lint_interpreters(session).items():
             clippy = ("clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings")
             cargo(session, *clippy, env=check_env(version, interpreter))
+        cargo(session, "clippy", *MODEL, "--locked", "--", "-D", "warnings", env=MODEL_ENV)
         check_licences(session)
         # Built exactly as users do, since no other session does so.
         session.install(".")

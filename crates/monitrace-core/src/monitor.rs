@@ -3,16 +3,15 @@
 //! Changing the configuration takes a lock and raises the version; firing takes none. No callback,
 //! destructor or method of the host runs while the lock is held.
 
+use crate::restart::Restarts;
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::{
-    Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Scope, Slot, Tool, ToolId,
-    ToolSet, dispatch,
+    Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Restart, Scope, Slot, Tool,
+    ToolId, ToolSet, dispatch,
 };
 use rustc_hash::FxHashMap;
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::{Arc, PoisonError};
 
 type SharedCallback<H> = Arc<dyn Callback<H>>;
 /// A tool's callbacks, by event.
@@ -25,8 +24,7 @@ struct Configuration {
     local: FxHashMap<CodeId, [EventSet; ToolId::COUNT]>,
     /// For each tool the events that it has a callback for.
     listening: [EventSet; ToolId::COUNT],
-    /// The version of the last restart: what was disabled before it is enabled again.
-    restarted: u64,
+    restarts: Restarts,
 }
 
 impl Configuration {
@@ -257,13 +255,22 @@ impl<H: Host> Monitor<H> {
 
     /// Forgets a code object that died, so that a new one under its key inherits nothing.
     pub fn forget(&self, code: CodeId) {
-        self.lock().local.remove(&code);
+        let mut configuration = self.lock();
+        configuration.local.remove(&code);
+        configuration.restarts.forget(code);
     }
 
     /// Enables everything again that was disabled, for all tools.
     pub fn restart_events(&self) {
-        self.change(Change::Everywhere, |configuration, version| {
-            configuration.restarted = version;
+        self.restart(Restart::default());
+    }
+
+    /// Enables again what was disabled: more finely than `sys.monitoring`, for tools that share the
+    /// program with others.
+    pub fn restart(&self, what: Restart) {
+        let which = what.code.map_or(Change::Everywhere, Change::In);
+        self.change(which, |configuration, version| {
+            configuration.restarts.note(what, version);
             (true, ())
         });
     }
@@ -314,10 +321,10 @@ impl<H: Host> Monitor<H> {
     /// `configuration` shows that the lock is held: states and version of a scope change under it.
     fn catch_up(&self, configuration: &Configuration, scope: &Scope) {
         let version = self.version.load(Relaxed);
-        let forget = scope.version.load(Relaxed) < configuration.restarted;
+        let forget = configuration.restarts.since(scope.version.load(Relaxed), scope.code());
         let tools = configuration.tools(Some(scope.code()));
         for (event, state) in scope.places() {
-            state.refresh(tools[event as usize], forget);
+            state.refresh(tools[event as usize], forget[event as usize]);
         }
         scope.version.store(version, Release);
     }

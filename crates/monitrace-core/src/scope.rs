@@ -4,8 +4,9 @@
 //! state's byte says which tools are to be told; the scope's version says for which configuration
 //! that byte was computed. It must never be read for an event without the version being checked.
 
+use crate::sync::{AtomicU8, AtomicU64};
 use crate::{CodeId, Event, ToolId, ToolSet};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Which tools are told of one event at one place, and which have disabled it there.
 #[derive(Debug, Default)]
@@ -26,12 +27,10 @@ impl EventState {
         self.active.fetch_and(!bit, Relaxed);
     }
 
-    /// `forget`: what was disabled counts no more.
-    pub(crate) fn refresh(&self, tools: ToolSet, forget: bool) {
-        if forget {
-            self.disabled.store(0, Relaxed);
-        }
-        let disabled = ToolSet::from_known_bits(self.disabled.load(Relaxed));
+    /// `forget`: the tools for which what they disabled counts no more.
+    pub(crate) fn refresh(&self, tools: ToolSet, forget: ToolSet) {
+        let disabled = ToolSet::from_known_bits(self.disabled.load(Relaxed)).without(forget);
+        self.disabled.store(disabled.bits(), Relaxed);
         self.active.store(tools.without(disabled).bits(), Relaxed);
     }
 }

@@ -2,7 +2,7 @@
 //! that they can be read off. It must never become clever.
 
 use crate::program::{Answer, Outcome, PLACES, Script, Step, Told, ToyError};
-use monitrace_core::{CodeId, Event, EventSet, MonitorError, Reply, ToolId};
+use monitrace_core::{CodeId, Event, EventSet, MonitorError, Reply, Restart, ToolId};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
@@ -95,6 +95,16 @@ impl Naive {
             }
             Step::RestartEvents => {
                 self.tools.iter_mut().for_each(|tool| tool.disabled.clear());
+                Outcome::Done(Ok(()))
+            }
+            Step::Restart(Restart { tool, code, event }) => {
+                for id in ToolId::all() {
+                    self.tools[id.index()].disabled.retain(|(disabled_in, place)| {
+                        tool.is_some_and(|tool| tool != id)
+                            || code.is_some_and(|code| code != *disabled_in)
+                            || event.is_some_and(|event| event != PLACES[*place])
+                    });
+                }
                 Outcome::Done(Ok(()))
             }
             Step::Replace(code) => {

@@ -1,7 +1,7 @@
 //! What the twins are made to do, and what there is to see of it: the language that the engine and
 //! its naive twin both understand.
 
-use monitrace_core::{CodeId, Event, EventSet, MonitorError, Reply, ToolId};
+use monitrace_core::{CodeId, Event, EventSet, MonitorError, Reply, Restart, ToolId};
 use proptest::prelude::*;
 
 /// How many code objects the toy program has.
@@ -21,6 +21,7 @@ pub(crate) enum Step {
     SetLocalEvents(ToolId, CodeId, EventSet),
     Register(ToolId, Event, Option<Script>),
     RestartEvents,
+    Restart(Restart),
     /// The code object dies, and another one takes its key.
     Replace(CodeId),
     /// The program reaches a place.
@@ -95,6 +96,11 @@ fn events() -> impl Strategy<Value = EventSet> {
     (some, proptest::bool::weighted(0.2)).prop_map(|(some, calls)| if calls { some | CALLS } else { some })
 }
 
+fn restart() -> impl Strategy<Value = Restart> {
+    use proptest::option::of;
+    (of(tool()), of(code()), of(event())).prop_map(|(tool, code, event)| Restart { tool, code, event })
+}
+
 fn script(step: impl Strategy<Value = Step>) -> impl Strategy<Value = Script> {
     let answer = prop_oneof![
         3 => Just(Answer::Continue),
@@ -115,6 +121,7 @@ fn inner_step() -> impl Strategy<Value = Step> {
         4 => (tool(), code(), events())
             .prop_map(|(tool, code, events)| Step::SetLocalEvents(tool, code, events)),
         1 => Just(Step::RestartEvents),
+        3 => restart().prop_map(Step::Restart),
         12 => (code(), 0..PLACES.len()).prop_map(|(code, place)| Step::Reach(code, place)),
     ];
     plain.prop_recursive(2, 4, 1, |inner| {

@@ -3,8 +3,8 @@
 use crate::program::{Answer, Outcome, PLACES, Script, Step, ToyError};
 use crate::toy::{Toy, ToyHost, at};
 use monitrace_core::{
-    ByteOffset, Callback, CodeId, Event, EventKind, EventSet, Firing, Host, Location, Monitor, MonitorError,
-    Reply, Tool, ToolId, ToolSet, dispatch,
+    ByteOffset, Callback, Change, CodeId, Event, EventKind, EventSet, Firing, Host, Location, Monitor,
+    MonitorError, Reply, Restart, Tool, ToolId, ToolSet, dispatch,
 };
 use std::sync::Arc;
 
@@ -92,6 +92,82 @@ fn what_was_disabled_stays_so_for_the_next_owner_of_the_id() {
     toy.monitor.restart_events();
     assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Continue));
     assert_eq!(labels(&toy), [0, 0]);
+}
+
+/// In both code objects and for two tools everything is disabled. Who is told after the restart?
+fn told_after(what: Restart) -> Vec<(ToolId, CodeId, Event)> {
+    let toy = Toy::new();
+    let events = [Event::PyStart, Event::Line];
+    for tool in [LOW, HIGH] {
+        for event in events {
+            let script = Script { label: 0, step: None, answer: Answer::Disable };
+            toy.take(&Step::Register(tool, event, Some(script)));
+        }
+        toy.monitor.use_tool_id(tool, "rules").expect("the id is free");
+        toy.monitor.set_events(tool, events.into_iter().collect()).expect("the tool is in use");
+    }
+    let run = || {
+        for (code, event) in [(CODE, events[0]), (CODE, events[1]), (OTHER, events[0]), (OTHER, events[1])] {
+            assert_eq!(toy.reach(code, place_of(event)), Ok(Reply::Disable));
+        }
+    };
+    run();
+    let before = toy.told().len();
+    assert_eq!(before, 8);
+    toy.monitor.restart(what);
+    run();
+    toy.told()[before..].iter().map(|told| (told.tool, told.code, told.event)).collect()
+}
+
+#[test]
+fn restart_enables_what_it_names_and_no_more() {
+    let (start, line) = (Event::PyStart, Event::Line);
+    let any = Restart::default();
+    let everything =
+        [CODE, OTHER].map(|code| [start, line].map(|event| [HIGH, LOW].map(|tool| (tool, code, event))));
+    assert_eq!(told_after(any), everything.as_flattened().as_flattened());
+    assert_eq!(
+        told_after(Restart { tool: Some(LOW), ..any }),
+        [(LOW, CODE, start), (LOW, CODE, line), (LOW, OTHER, start), (LOW, OTHER, line)]
+    );
+    assert_eq!(
+        told_after(Restart { code: Some(OTHER), ..any }),
+        [(HIGH, OTHER, start), (LOW, OTHER, start), (HIGH, OTHER, line), (LOW, OTHER, line)]
+    );
+    assert_eq!(
+        told_after(Restart { event: Some(line), ..any }),
+        [(HIGH, CODE, line), (LOW, CODE, line), (HIGH, OTHER, line), (LOW, OTHER, line)]
+    );
+    assert_eq!(
+        told_after(Restart { tool: Some(HIGH), code: Some(CODE), event: Some(start) }),
+        [(HIGH, CODE, start)]
+    );
+}
+
+/// Each is noted apart from the others until the scope is entered.
+#[test]
+fn restarts_add_up_until_the_code_runs() {
+    let toy = Toy::new();
+    for tool in [LOW, ToolId::PROFILER, HIGH] {
+        listening(&toy, tool, Event::Line, Answer::Disable);
+        toy.monitor.set_events(tool, EventSet::LINE).expect("the tool is in use");
+    }
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Disable));
+    toy.monitor.restart(Restart { tool: Some(LOW), ..Restart::default() });
+    toy.monitor.restart(Restart { tool: Some(HIGH), code: Some(CODE), ..Restart::default() });
+    toy.monitor.restart(Restart { code: Some(OTHER), ..Restart::default() });
+    assert_eq!(toy.reach(CODE, place_of(Event::Line)), Ok(Reply::Disable));
+    assert_eq!(labels(&toy), [5, 2, 0, 5, 0]);
+}
+
+#[test]
+fn restart_of_one_code_object_is_felt_there_only() {
+    let monitor = Monitor::new(ToyHost::default());
+    monitor.restart(Restart { code: Some(OTHER), ..Restart::default() });
+    monitor.restart(Restart { tool: Some(LOW), ..Restart::default() });
+    monitor.restart_events();
+    let changes = monitor.host().changes.lock().expect("nothing panics").clone();
+    assert_eq!(changes, [Change::In(OTHER), Change::Everywhere, Change::Everywhere]);
 }
 
 /// As CPython does it: the answer comes after what the callback did.

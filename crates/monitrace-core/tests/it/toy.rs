@@ -1,4 +1,4 @@
-//! A virtual machine of one thread that does nothing but reach places.
+//! A virtual machine that does nothing but reach places.
 
 use crate::program::{Answer, CODES, Outcome, PLACES, Script, Step, Told, ToyError};
 use monitrace_core::{
@@ -6,22 +6,25 @@ use monitrace_core::{
     SharedSlot, ToolId,
 };
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 
-/// The host of a program with one thread.
+thread_local!(static MUTE: Cell<bool> = const { Cell::new(false) });
+
+/// The host of a program that is nothing but its places.
 #[derive(Default)]
 pub(crate) struct ToyHost {
-    mute: Arc<AtomicBool>,
+    /// What it was told to refresh.
+    pub(crate) changes: Mutex<Vec<Change>>,
 }
 
 /// Speaks again when it is dropped.
-pub(crate) struct Quiet(Arc<AtomicBool>);
+pub(crate) struct Quiet;
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        self.0.store(false, Relaxed);
+        MUTE.set(false);
     }
 }
 
@@ -33,10 +36,11 @@ impl Host for ToyHost {
     type Slot = SharedSlot<Self>;
 
     fn quiet(&self) -> Option<Quiet> {
-        (!self.mute.swap(true, Relaxed)).then(|| Quiet(Arc::clone(&self.mute)))
+        (!MUTE.replace(true)).then_some(Quiet)
     }
 
-    fn refresh(&self, monitor: &Monitor<Self>, _change: Change) {
+    fn refresh(&self, monitor: &Monitor<Self>, change: Change) {
+        self.changes.lock().expect("nothing panics").push(change);
         // The promise that no lock is held: this would wait for ever.
         monitor.wanted();
     }
@@ -133,6 +137,10 @@ impl Toy {
             Step::SetLocalEvents(tool, code, events) => monitor.set_local_events(*tool, *code, *events),
             Step::RestartEvents => {
                 monitor.restart_events();
+                Ok(())
+            }
+            Step::Restart(what) => {
+                monitor.restart(*what);
                 Ok(())
             }
             Step::Replace(code) => {
