@@ -28,6 +28,10 @@ const HERE: Numbering = if cfg!(all(Py_3_12, not(Py_3_14))) { OF_3_12 } else { O
 /// Whether the interpreter tells the two sides of a branch apart by itself.
 pub const HAS_BRANCH_SIDES: bool = cfg!(Py_3_14);
 
+/// How many events the interpreter keeps a callback of for each tool: its ids are less than this.
+#[cfg(Py_3_12)]
+pub const COUNT: usize = if cfg!(Py_3_14) { 19 } else { 17 };
+
 /// The bit of the deprecated `BRANCH`.
 pub const BRANCH: u32 = 1 << HERE.branch;
 

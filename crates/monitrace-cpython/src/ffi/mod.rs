@@ -1,16 +1,23 @@
-//! CPython 3.11's own structs and functions that pyo3-ffi does not declare, one file per header.
+//! CPython's own structs and functions that pyo3-ffi does not declare, one file per header: most are
+//! of 3.11, where code is rewritten; 3.12 and later need but the thread state.
 //!
 //! Declarations and nothing else. `tests/layout.rs` compares every field in [`LAYOUT`] with what
 //! the C compiler says of the headers of the interpreter that is built for.
 
 #![allow(missing_docs, reason = "the headers document these")]
 
+#[cfg(not(Py_3_12))]
 pub mod ceval;
+#[cfg(not(Py_3_12))]
 pub mod code;
+#[cfg(not(Py_3_12))]
 pub mod frame;
+#[cfg(not(Py_3_12))]
 pub mod genobject;
 pub mod pystate;
+#[cfg(not(Py_3_12))]
 pub mod sysmodule;
+#[cfg(not(Py_3_12))]
 pub mod traceback;
 
 /// One field as declared here: C struct, C field, offset and size in bytes.
@@ -33,6 +40,11 @@ macro_rules! fields {
 pub(crate) use fields;
 
 /// Every field that this crate reads or writes through a declaration of its own.
+#[cfg(Py_3_12)]
+pub const LAYOUT: &[&[Field]] = &[pystate::THREAD_FIELDS];
+
+/// Every field that this crate reads or writes through a declaration of its own.
+#[cfg(not(Py_3_12))]
 pub const LAYOUT: &[&[Field]] = &[
     code::FIELDS,
     frame::INTERPRETER_FRAME_FIELDS,

@@ -4,6 +4,8 @@
 //! jumps, as on 3.14. The interpreter can only disable both at once: it is told so when both have
 //! been disabled, and until then a disabled side may be told of again.
 
+#![forbid(unsafe_code)]
+
 use super::listener::{Words, tell};
 use crate::{CPython, code_id};
 use monitrace_core::{ByteOffset, Callback, CodeId, Event, Payload, Reply, Tool};

@@ -4,6 +4,8 @@
 //! What is registered is a bound builtin method with as many parameters as the event has
 //! arguments: the interpreter calls those without building a tuple or a frame.
 
+#![forbid(unsafe_code)]
+
 use crate::{CPython, Raised, Site, code_id};
 use monitrace_core::{ByteOffset, Callback, Event, Firing, Location, Payload, Reply};
 use pyo3::prelude::*;
