@@ -26,6 +26,8 @@ SAFE = [
     "crates/monitrace-tools/src/lib.rs",
     "crates/monitrace-py/src/lib.rs",
     "crates/monitrace-cpython/src/bytecode/mod.rs",
+    "crates/monitrace-cpython/src/native/branches.rs",
+    "crates/monitrace-cpython/src/native/listener.rs",
     "benches/native/src/lib.rs",
 ]
 

@@ -70,6 +70,7 @@ impl<'a, 'py> Common<'a, 'py> {
             line: 0,
             payload: monitrace_core::Payload::None,
             destination: None,
+            call: None,
         }
     }
 }

@@ -56,6 +56,10 @@ pub const HAS_BRANCH_SIDES: bool = cfg!(Py_3_14);
 /// The id of the deprecated `BRANCH`.
 pub const BRANCH_ID: u8 = BRANCH_IDS[HERE];
 
+/// How many events the interpreter keeps a callback of for each tool: its ids are less than this.
+#[cfg(Py_3_12)]
+pub const COUNT: usize = if cfg!(Py_3_14) { 19 } else { 17 };
+
 /// The bit of the deprecated `BRANCH`.
 pub const BRANCH: u32 = 1 << BRANCH_ID;
 

@@ -11,7 +11,6 @@ mod callback;
 mod code_ids;
 mod door;
 pub mod event_ids;
-#[cfg(any(not(Py_3_12), Py_3_13))]
 pub mod ffi;
 mod host;
 #[cfg(not(Py_3_12))]
@@ -27,3 +26,6 @@ pub use door::{ToolHandle, attach, install, monitoring, uninstall};
 pub use host::{CPython, Raised, Site};
 #[cfg(not(Py_3_12))]
 pub use instrument::{Quiet, Slot};
+#[cfg(Py_3_12)]
+#[doc(hidden)]
+pub use native::{cells, quiet};

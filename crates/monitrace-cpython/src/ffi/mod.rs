@@ -1,4 +1,5 @@
-//! CPython's own structs and functions that pyo3-ffi does not declare, one file per header.
+//! CPython's own structs and functions that pyo3-ffi does not declare, one file per header: most are
+//! of 3.11, where code is rewritten; 3.12 and later need but the thread state.
 //!
 //! Declarations and nothing else. `tests/layout.rs` compares every field in [`LAYOUT`] with what
 //! the C compiler says of the headers of the interpreter that is built for.
@@ -15,7 +16,6 @@ pub mod frame;
 pub mod genobject;
 #[cfg(Py_3_13)]
 pub mod monitoring;
-#[cfg(not(Py_3_12))]
 pub mod pystate;
 #[cfg(not(Py_3_12))]
 pub mod sysmodule;
@@ -25,13 +25,11 @@ pub mod traceback;
 /// One field as declared here: C struct, C field, offset and size in bytes.
 pub type Field = (&'static str, &'static str, usize, usize);
 
-#[cfg(not(Py_3_12))]
 /// The size in bytes of the field that `get` projects to.
 pub(crate) const fn size_of_field<S, F>(_get: fn(*const S) -> *const F) -> usize {
     size_of::<F>()
 }
 
-#[cfg(not(Py_3_12))]
 /// Lists fields of a struct for [`LAYOUT`]: `$rust` is the type here, `$c` the C type.
 macro_rules! fields {
     ($rust:ty as $c:literal: $($field:ident),* $(,)?) => {
@@ -41,11 +39,14 @@ macro_rules! fields {
         })),*]
     };
 }
-#[cfg(not(Py_3_12))]
 pub(crate) use fields;
 
-#[cfg(not(Py_3_12))]
 /// Every field that this crate reads or writes through a declaration of its own.
+#[cfg(Py_3_12)]
+pub const LAYOUT: &[&[Field]] = &[pystate::THREAD_FIELDS];
+
+/// Every field that this crate reads or writes through a declaration of its own.
+#[cfg(not(Py_3_12))]
 pub const LAYOUT: &[&[Field]] = &[
     code::FIELDS,
     frame::INTERPRETER_FRAME_FIELDS,

@@ -14,9 +14,9 @@ pub(crate) fn configuration() -> *const u64 {
     monitor().version_word().as_ptr()
 }
 
-/// The version of scopes that are up to date.
-pub(crate) fn version(_py: Python<'_>, _is_native: bool) -> Option<u64> {
-    Some(monitor().version() + WORDS.generation.load(Relaxed))
+/// Whether a scope of this version is up to date.
+pub(crate) fn is_up_to_date(_py: Python<'_>, version: u64, _is_native: bool) -> bool {
+    version == monitor().version() + WORDS.generation.load(Relaxed)
 }
 
 /// There is no interpreter to do it.
@@ -60,10 +60,10 @@ pub(crate) fn fire(
         Event::Jump | Event::BranchLeft | Event::BranchRight => Payload::Destination(ByteOffset(
             occurrence.destination.and_then(|to| to.bind(py).extract().ok()).unwrap_or(u32::MAX),
         )),
-        // How a call ends, of which nothing is known.
-        Event::CReturn | Event::CRaise if !matches!(occurrence.payload, Payload::Call { .. }) => {
+        Event::CReturn | Event::CRaise => {
             let missing = &crate::callback::constants(py)?.missing;
-            Payload::Call { callable: missing, arg0: None }
+            let (callable, arg0) = occurrence.call.unwrap_or((missing, None));
+            Payload::Call { callable, arg0 }
         }
         _ => occurrence.payload,
     };

@@ -11,6 +11,7 @@ use crate::{CPython, code_id};
 use monitrace_core::{ByteOffset, Callback, CodeId, Event, Payload, Reply, Tool};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyModule};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,6 +33,19 @@ pub(super) struct Branches {
     /// How many code units of inline cache follow each opcode.
     caches: Vec<u8>,
     state: Mutex<State>,
+}
+
+thread_local! {
+    /// Set while a branch of a producer is told of, whose code has no instructions to look at.
+    static DECLARED: Cell<Option<Event>> = const { Cell::new(None) };
+}
+
+/// Says which side the branch takes that `fire` tells of.
+pub(super) fn declare<T>(side: Event, fire: impl FnOnce() -> T) -> T {
+    let before = DECLARED.replace(Some(side));
+    let fired = fire();
+    DECLARED.set(before);
+    fired
 }
 
 #[derive(Default)]
@@ -62,6 +76,11 @@ impl Branches {
 
     pub(super) fn callable(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         Bound::new(py, self)?.getattr("branch")
+    }
+
+    /// The side that code which is not Python's says it takes, in the current thread.
+    fn declared() -> Option<Event> {
+        DECLARED.get()
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
@@ -110,6 +129,13 @@ impl Branches {
         destination: u32,
     ) -> PyResult<Py<PyAny>> {
         let py = code.py();
+        if let Some(event) = Self::declared() {
+            let callback = if event == Event::BranchLeft { &self.left } else { &self.right };
+            let Some(callback) = callback else { return Ok(py.None()) };
+            let reply =
+                tell(&**callback, event, code, offset, Payload::Destination(ByteOffset(destination)))?;
+            return Ok(self.words.answer(py, reply));
+        }
         let place = (code_id(code), offset.extract()?);
         let (event, side, callback) = if self.goes_left(code, place, destination)? {
             (Event::BranchLeft, LEFT, &self.left)

@@ -3,10 +3,16 @@
 //! The interpreter owns tool ids, events, disabled locations and the dispatch; this registers one
 //! callable for each event of a tool, and must never keep a second truth about any of those.
 
+// Those that reach into the interpreter allow it themselves: `cells`, `quiet` and `producer`.
+#![deny(unsafe_code)]
+
 #[cfg(not(Py_3_14))]
 mod branches;
+pub mod cells;
 mod listener;
+mod namespace;
 pub(crate) mod producer;
+pub mod quiet;
 
 use crate::door::free_id;
 use crate::{CPython, event_ids};
@@ -27,14 +33,17 @@ pub(crate) fn monitoring(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     Ok(py.import("sys")?.getattr("monitoring")?.cast_into()?)
 }
 
-/// Leaves `sys.monitoring` as it is and returns it.
+/// Adds to `sys.monitoring` what it lacks and returns it.
 pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
-    monitoring(py)
+    let monitoring = monitoring(py)?;
+    producer::installed(py)?;
+    namespace::install(&monitoring)?;
+    Ok(monitoring)
 }
 
-/// Nothing was changed, so nothing is put back.
-pub(crate) fn uninstall(_py: Python<'_>) -> PyResult<()> {
-    Ok(())
+/// Takes away what was added.
+pub(crate) fn uninstall(py: Python<'_>) -> PyResult<()> {
+    namespace::uninstall(&monitoring(py)?)
 }
 
 pub(crate) fn attach(py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached> {

@@ -1,53 +1,219 @@
-//! 3.12 and later: events of producers. From 3.13 on the interpreter's own functions tell of them, to
-//! the tools that the state given to them names.
+//! 3.12 and later: events of producers.
+//!
+//! From 3.13 on the interpreter's own functions tell of them, to the tools that the state given to them
+//! names. 3.12 has none: there, and for `C_RETURN` and `C_RAISE`, whose documented arguments those
+//! functions do not pass, the callbacks are read from the interpreter's table ([`Cells`]). This must
+//! never keep tools, events or callbacks of its own.
 
+#![allow(unsafe_code)]
+
+use super::cells::Cells;
+use super::quiet;
 use crate::event_ids;
 use crate::producer::{Occurrence, State, WORDS};
-use monitrace_core::{Event, ToolSet};
+use crate::{CPython, Raised};
+use monitrace_core::{Event, Host, Payload, Reply, ToolId, ToolSet, dispatch};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::ptr;
+use std::sync::atomic::Ordering::Relaxed;
 
-/// Set in every version that is ours and not the interpreter's.
+#[cfg(not(Py_3_13))]
+pub(crate) use by_table::{enter, fire, installed, is_up_to_date, tools};
 #[cfg(Py_3_13)]
-const OURS: u64 = 1 << 63;
-
-/// Where the version stands, for those who compare it by themselves.
-pub(crate) fn configuration() -> *const u64 {
-    // Never written: without the interpreter's version, no scope is ever found up to date.
-    static NONE: AtomicU64 = AtomicU64::new(0);
-    NONE.as_ptr()
-}
+pub(crate) use through_interpreter::{enter, fire, installed, is_up_to_date, tools};
 
 /// The number of the current thread.
 pub(crate) fn thread() -> u64 {
-    use monitrace_core::Host;
-    crate::CPython.thread()
+    CPython.thread()
 }
 
-#[cfg(Py_3_13)]
-mod by_interpreter {
+/// Whether some tool listens to `C_RETURN` or `C_RAISE`.
+pub(crate) fn ends_are_heard(py: Python<'_>) -> bool {
+    let Ok(cells) = Cells::find(py) else { return false };
+    ToolId::all().any(|tool| {
+        [Event::CReturn, Event::CRaise]
+            .into_iter()
+            .any(|event| cells.callback(py, tool, event_ids::id(event)).is_some())
+    })
+}
+
+/// The id under which the interpreter keeps the callbacks of an event.
+fn callback_id(event: Event) -> u8 {
+    match event {
+        Event::BranchLeft | Event::BranchRight if !event_ids::HAS_BRANCH_SIDES => event_ids::BRANCH_ID,
+        event => event_ids::id(event),
+    }
+}
+
+/// `DISABLE` and `MISSING`.
+fn constants(py: Python<'_>) -> PyResult<&'static (Py<PyAny>, Py<PyAny>)> {
+    static CONSTANTS: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+    CONSTANTS.get_or_try_init(py, || {
+        let monitoring = super::monitoring(py)?;
+        Ok((monitoring.getattr("DISABLE")?.unbind(), monitoring.getattr("MISSING")?.unbind()))
+    })
+}
+
+/// Tells the tools of an event by the callbacks in the interpreter's table.
+fn fire_by_table(
+    py: Python<'_>,
+    cells: &Cells,
+    tools: ToolSet,
+    occurrence: &Occurrence<'_, '_>,
+    disabled: impl Fn(ToolSet),
+) -> PyResult<()> {
+    let Some(_quiet) = quiet::quiet(py) else { return Ok(()) };
+    let (disable, missing) = constants(py)?;
+    let none = ptr::null_mut();
+    let position = match occurrence.event {
+        Event::Line => occurrence.line.into_pyobject(py),
+        _ => occurrence.offset.into_pyobject(py),
+    }
+    .map_err(PyErr::from)?;
+    let call = |callable: &Py<PyAny>, arg0: Option<&Py<PyAny>>| {
+        (callable.as_ptr(), arg0.unwrap_or(missing).as_ptr(), 4)
+    };
+    let (third, fourth, count) = match (occurrence.event, occurrence.payload) {
+        (Event::CReturn | Event::CRaise, _) => {
+            let (callable, arg0) = occurrence.call.unwrap_or((missing, None));
+            call(callable, arg0)
+        }
+        (_, Payload::Call { callable, arg0 }) => call(callable, arg0),
+        (_, Payload::Value(value) | Payload::Exception(value)) => (value.as_ptr(), none, 3),
+        _ => match occurrence.destination {
+            Some(destination) => (destination.as_ptr(), none, 3),
+            None => (none, none, 2),
+        },
+    };
+    let id = callback_id(occurrence.event);
+    let tell = |tool: ToolId| -> Result<Reply, Raised> {
+        let Some(callback) = cells.callback(py, tool, id) else { return Ok(Reply::Continue) };
+        // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
+        let args = [none, occurrence.code_like.as_ptr(), position.as_ptr(), third, fourth];
+        // SAFETY: `args` holds as many live objects as `count` says, behind a spare slot; the callback
+        // is held while it is called.
+        let answer = unsafe {
+            let answer = ffi::PyObject_Vectorcall(
+                callback.as_ptr(),
+                args.as_ptr().add(1),
+                count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+                none,
+            );
+            Bound::from_owned_ptr_or_err(py, answer)?
+        };
+        Ok(if answer.is(disable) { Reply::Disable } else { Reply::Continue })
+    };
+    let remove = |tool: ToolId| {
+        if let Err(error) = cells.take(py, tool, id) {
+            error.write_unraisable(py, None);
+        }
+    };
+    let told = dispatch(occurrence.event, tools, tell, |tool| disabled(ToolSet::EMPTY.with(tool)), remove);
+    told.map_err(|raised| raised.0)
+}
+
+/// 3.12: the interpreter has no functions for it.
+#[cfg(not(Py_3_13))]
+mod by_table {
     use super::*;
-    use crate::ffi::monitoring as ffi;
-    use monitrace_core::Payload;
+    use std::sync::OnceLock;
+
+    /// Where to look, once it is installed.
+    static CELLS: OnceLock<&'static Cells> = OnceLock::new();
+
+    /// `sys.monitoring` is complete from now on, and scopes can be served.
+    pub(crate) fn installed(py: Python<'_>) -> PyResult<()> {
+        let cells = Cells::find(py)?;
+        if CELLS.set(cells).is_ok() {
+            WORDS.configuration.store(cells.version_address(py).cast_mut(), Relaxed);
+            WORDS.raise(WORDS.direct.load(Relaxed) != 0);
+        }
+        Ok(())
+    }
+
+    /// The version of scopes that are up to date.
+    fn current(py: Python<'_>) -> u64 {
+        CELLS.get().map_or(0, |cells| cells.version(py)) + WORDS.generation.load(Relaxed)
+    }
+
+    /// Whether a scope of this version is up to date.
+    pub(crate) fn is_up_to_date(py: Python<'_>, version: u64, _is_native: bool) -> bool {
+        version == current(py)
+    }
+
+    /// There is nobody else to do it.
+    pub(crate) fn enter(_states: &[State], _version: &Cell<u64>, _ids: &[u8]) -> bool {
+        false
+    }
+
+    /// The version, and the tools that want each event of all code.
+    pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [ToolSet; Event::COUNT])> {
+        let mut tools = [ToolSet::EMPTY; Event::COUNT];
+        // Read before the events: a change in between is then noticed at the next entry.
+        let version = current(py);
+        if CELLS.get().is_none() {
+            return Ok((version, tools));
+        }
+        let monitoring = super::super::monitoring(py)?;
+        for tool in ToolId::all() {
+            let bits: u32 = monitoring.call_method1("get_events", (tool.index(),))?.extract()?;
+            for event in crate::producer::heard(event_ids::set(bits).unwrap_or_default()).events() {
+                tools[event as usize] = tools[event as usize].with(tool);
+            }
+        }
+        Ok((version, tools))
+    }
+
+    /// Tells the tools of an event. `disabled` is given those that answered `DISABLE`.
+    pub(crate) fn fire(
+        py: Python<'_>,
+        tools: ToolSet,
+        occurrence: &Occurrence<'_, '_>,
+        disabled: impl Fn(ToolSet),
+    ) -> PyResult<()> {
+        let Some(cells) = CELLS.get() else { return Ok(()) };
+        super::super::branches::declare(occurrence.event, || {
+            fire_by_table(py, cells, tools, occurrence, disabled)
+        })
+    }
+}
+
+/// 3.13 and later.
+#[cfg(Py_3_13)]
+mod through_interpreter {
+    use super::*;
+    use crate::ffi::monitoring as api;
     use pyo3::ffi::PyObject;
     use std::ffi::c_int;
-    use std::ptr;
+
+    /// Set in every version that is ours and not the interpreter's.
+    const OURS: u64 = 1 << 63;
+    /// The last event for which the interpreter keeps tools: the ancillary events and those that
+    /// stand for others come behind it.
+    const LAST: u8 = event_ids::id(Event::Reraise);
+
+    /// Nothing was missing.
+    pub(crate) fn installed(_py: Python<'_>) -> PyResult<()> {
+        Ok(())
+    }
 
     /// The interpreter's version.
     fn interpreter_version() -> u64 {
         let mut version = 0;
         // SAFETY: the GIL is held; no state is asked for.
-        unsafe { ffi::PyMonitoring_EnterScope(ptr::null_mut(), &mut version, ptr::null(), 0) };
+        unsafe { api::PyMonitoring_EnterScope(ptr::null_mut(), &mut version, ptr::null(), 0) };
         version
     }
 
-    /// The version of scopes that are up to date; that of the interpreter if it filled them.
-    pub(crate) fn version(_py: Python<'_>, is_native: bool) -> Option<u64> {
-        let version = interpreter_version();
-        // A scope that was never entered has 0, as the interpreter has before anything was set: then
-        // there is nothing to fill in.
-        Some(if is_native { version } else { ours(version) })
+    /// Whether a scope of this version is up to date. It has the interpreter's if that filled it.
+    pub(crate) fn is_up_to_date(_py: Python<'_>, version: u64, is_native: bool) -> bool {
+        let current = interpreter_version();
+        // 0 is that of a scope that was never entered, and of an interpreter in which nothing was
+        // ever set: there is nothing to fill in then.
+        if is_native && version & OURS == 0 { version == current } else { version == ours(current) }
     }
 
     fn ours(version: u64) -> u64 {
@@ -56,13 +222,13 @@ mod by_interpreter {
 
     /// Has the interpreter fill the states, if it knows all ids.
     pub(crate) fn enter(states: &[State], version: &Cell<u64>, ids: &[u8]) -> bool {
-        if !ids.iter().all(|&id| is_known(id)) {
+        if ids.iter().any(|&id| id > LAST) {
             return false;
         }
         // SAFETY: as many states as ids, none of which is out of the interpreter's bounds. States are
         // cells, and the interpreter writes them with the GIL held.
         unsafe {
-            ffi::PyMonitoring_EnterScope(
+            api::PyMonitoring_EnterScope(
                 states.as_ptr().cast_mut(),
                 version.as_ptr(),
                 ids.as_ptr(),
@@ -72,28 +238,21 @@ mod by_interpreter {
         true
     }
 
-    /// Whether the interpreter keeps tools for this id: not for the ancillary events, nor for those
-    /// that stand for others.
-    fn is_known(id: u8) -> bool {
-        id <= event_ids::id(Event::Reraise)
-    }
-
     /// The version, and the tools that want each event of all code.
-    pub(crate) fn tools(_py: Python<'_>) -> PyResult<(u64, [ToolSet; Event::COUNT])> {
-        let ids: Vec<u8> = (0..=event_ids::id(Event::Reraise)).collect();
-        let states: Vec<State> = ids.iter().map(|_| State::inactive()).collect();
+    pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [ToolSet; Event::COUNT])> {
+        super::super::namespace::check_tools(py)?;
+        let ids: Vec<u8> = (0..=LAST).collect();
+        let states: Vec<State> = ids.iter().map(|_| State::with(ToolSet::EMPTY)).collect();
         let version = Cell::new(0);
         enter(&states, &version, &ids);
-        let of = |id: u8| states.get(usize::from(id)).map_or(ToolSet::EMPTY, State::active);
         let mut tools = [ToolSet::EMPTY; Event::COUNT];
         for &event in Event::ALL {
-            tools[event as usize] = of(match event {
-                Event::CReturn | Event::CRaise => event_ids::id(Event::Call),
-                Event::BranchLeft | Event::BranchRight if !event_ids::HAS_BRANCH_SIDES => {
-                    event_ids::BRANCH_ID
-                }
-                event => event_ids::id(event),
-            });
+            let asked = match event {
+                Event::CReturn | Event::CRaise => Event::Call,
+                event => event,
+            };
+            tools[event as usize] =
+                states.get(usize::from(callback_id(asked))).map_or(ToolSet::EMPTY, State::active);
         }
         Ok((ours(version.get()), tools))
     }
@@ -105,126 +264,100 @@ mod by_interpreter {
         occurrence: &Occurrence<'_, '_>,
         disabled: impl Fn(ToolSet),
     ) -> PyResult<()> {
+        if matches!(occurrence.event, Event::CReturn | Event::CRaise)
+            && let Ok(cells) = Cells::find(py)
+        {
+            return fire_by_table(py, cells, tools, occurrence, disabled);
+        }
         let state = State::with(tools);
-        let told = fire_natively(&state, occurrence);
+        #[cfg(Py_3_14)]
+        let told = call_interpreter(&state, occurrence);
+        #[cfg(not(Py_3_14))]
+        let told = super::super::branches::declare(occurrence.event, || call_interpreter(&state, occurrence));
         disabled(tools.without(state.active()));
         if told < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
     }
 
-    fn fire_natively(state: &State, occurrence: &Occurrence<'_, '_>) -> c_int {
+    fn call_interpreter(state: &State, occurrence: &Occurrence<'_, '_>) -> c_int {
+        let event = occurrence.event;
         let state = (&raw const *state).cast_mut();
         let code = occurrence.code_like.as_ptr();
         let offset = occurrence.offset as i32;
-        let destination = occurrence.destination.map_or(ptr::null_mut(), |to| to.as_ptr());
-        let (value, arg0): (*mut PyObject, *mut PyObject) = match occurrence.payload {
-            Payload::Value(value) | Payload::Exception(value) => (value.as_ptr(), ptr::null_mut()),
+        let nothing = ptr::null_mut::<PyObject>();
+        let (value, arg0) = match occurrence.payload {
+            Payload::Value(value) | Payload::Exception(value) => (value.as_ptr(), nothing),
             Payload::Call { callable, arg0 } => {
-                (callable.as_ptr(), arg0.map_or(ptr::null_mut(), |arg0| arg0.as_ptr()))
+                (callable.as_ptr(), arg0.map_or(nothing, |arg0| arg0.as_ptr()))
             }
-            _ => (ptr::null_mut(), ptr::null_mut()),
+            _ => (occurrence.destination.map_or(nothing, |to| to.as_ptr()), nothing),
         };
-        let place: unsafe extern "C" fn(*mut State, *mut PyObject, i32) -> c_int = match occurrence.event {
-            Event::PyStart => ffi::_PyMonitoring_FirePyStartEvent,
-            Event::PyResume => ffi::_PyMonitoring_FirePyResumeEvent,
-            Event::PyThrow => ffi::_PyMonitoring_FirePyThrowEvent,
-            Event::Raise => ffi::_PyMonitoring_FireRaiseEvent,
-            Event::Reraise => ffi::_PyMonitoring_FireReraiseEvent,
-            Event::ExceptionHandled => ffi::_PyMonitoring_FireExceptionHandledEvent,
-            Event::PyUnwind => ffi::_PyMonitoring_FirePyUnwindEvent,
-            Event::CRaise => ffi::_PyMonitoring_FireCRaiseEvent,
-            // SAFETY, here and below: the GIL is held, the state is ours, and the objects are borrowed
-            // from the caller for as long as this lasts; each function gets what its header asks for.
-            Event::Line => unsafe {
-                return ffi::_PyMonitoring_FireLineEvent(state, code, offset, occurrence.line);
-            },
-            Event::Call => unsafe {
-                return ffi::_PyMonitoring_FireCallEvent(state, code, offset, value, arg0);
-            },
-            Event::PyReturn => unsafe {
-                return ffi::_PyMonitoring_FirePyReturnEvent(state, code, offset, value);
-            },
-            Event::PyYield => unsafe {
-                return ffi::_PyMonitoring_FirePyYieldEvent(state, code, offset, value);
-            },
-            Event::CReturn => unsafe {
-                return ffi::_PyMonitoring_FireCReturnEvent(state, code, offset, value);
-            },
-            Event::StopIteration => unsafe {
-                return ffi::_PyMonitoring_FireStopIterationEvent(state, code, offset, value);
-            },
-            Event::Jump => unsafe {
-                return ffi::_PyMonitoring_FireJumpEvent(state, code, offset, destination);
-            },
-            #[cfg(Py_3_14)]
-            Event::BranchLeft => unsafe {
-                return ffi::_PyMonitoring_FireBranchLeftEvent(state, code, offset, destination);
-            },
-            #[cfg(Py_3_14)]
-            Event::BranchRight => unsafe {
-                return ffi::_PyMonitoring_FireBranchRightEvent(state, code, offset, destination);
-            },
-            #[cfg(not(Py_3_14))]
-            Event::BranchLeft | Event::BranchRight => unsafe {
-                return ffi::_PyMonitoring_FireBranchEvent(state, code, offset, destination);
-            },
-            // No function fires it, in any version.
-            Event::Instruction => return 0,
-        };
-        let exception = match occurrence.event {
-            Event::PyStart | Event::PyResume => return unsafe { place(state, code, offset) },
-            _ => value,
-        };
-        // These take the exception from where the caller has just taken it, and put it back.
+        // SAFETY: the GIL is held, the state is ours, and the objects are borrowed from the caller for as
+        // long as this lasts; each function gets what its header asks for.
         unsafe {
-            pyo3::ffi::Py_XINCREF(exception);
-            pyo3::ffi::PyErr_SetRaisedException(exception);
-            let told = place(state, code, offset);
+            match event {
+                Event::PyStart => api::_PyMonitoring_FirePyStartEvent(state, code, offset),
+                Event::PyResume => api::_PyMonitoring_FirePyResumeEvent(state, code, offset),
+                Event::Line => api::_PyMonitoring_FireLineEvent(state, code, offset, occurrence.line),
+                Event::Call => api::_PyMonitoring_FireCallEvent(state, code, offset, value, arg0),
+                Event::PyReturn => api::_PyMonitoring_FirePyReturnEvent(state, code, offset, value),
+                Event::PyYield => api::_PyMonitoring_FirePyYieldEvent(state, code, offset, value),
+                Event::CReturn => api::_PyMonitoring_FireCReturnEvent(state, code, offset, value),
+                Event::StopIteration => api::_PyMonitoring_FireStopIterationEvent(state, code, offset, value),
+                Event::Jump => api::_PyMonitoring_FireJumpEvent(state, code, offset, value),
+                #[cfg(Py_3_14)]
+                Event::BranchLeft => api::_PyMonitoring_FireBranchLeftEvent(state, code, offset, value),
+                #[cfg(Py_3_14)]
+                Event::BranchRight => api::_PyMonitoring_FireBranchRightEvent(state, code, offset, value),
+                #[cfg(not(Py_3_14))]
+                Event::BranchLeft | Event::BranchRight => {
+                    api::_PyMonitoring_FireBranchEvent(state, code, offset, value)
+                }
+                Event::Raise => {
+                    with_current(value, || api::_PyMonitoring_FireRaiseEvent(state, code, offset))
+                }
+                Event::Reraise => {
+                    with_current(value, || api::_PyMonitoring_FireReraiseEvent(state, code, offset))
+                }
+                Event::ExceptionHandled => {
+                    with_current(value, || api::_PyMonitoring_FireExceptionHandledEvent(state, code, offset))
+                }
+                Event::PyUnwind => {
+                    with_current(value, || api::_PyMonitoring_FirePyUnwindEvent(state, code, offset))
+                }
+                Event::PyThrow => {
+                    with_current(value, || api::_PyMonitoring_FirePyThrowEvent(state, code, offset))
+                }
+                Event::CRaise => {
+                    with_current(value, || api::_PyMonitoring_FireCRaiseEvent(state, code, offset))
+                }
+                // No function fires it, in any version.
+                Event::Instruction => 0,
+            }
+        }
+    }
+
+    /// Lends an exception as the current one to a function that takes it from there and puts it back.
+    ///
+    /// # Safety
+    /// The GIL is held, and `exception` is a live exception.
+    unsafe fn with_current(exception: *mut PyObject, fire: impl FnOnce() -> c_int) -> c_int {
+        // SAFETY: the caller's promise.
+        unsafe {
+            ffi::Py_INCREF(exception);
+            ffi::PyErr_SetRaisedException(exception);
+            let told = fire();
             if told == 0 {
-                pyo3::ffi::PyErr_Clear();
+                ffi::PyErr_Clear();
             }
             told
         }
     }
-
-    /// Whether some tool listens to `C_RETURN` or `C_RAISE`: whoever wants `CALL` may.
-    pub(crate) fn ends_are_heard(_py: Python<'_>) -> bool {
-        true
-    }
 }
 
-#[cfg(not(Py_3_13))]
-mod by_interpreter {
-    use super::*;
-
-    /// The version of scopes that are up to date.
-    pub(crate) fn version(_py: Python<'_>, _is_native: bool) -> Option<u64> {
-        Some(WORDS.generation.load(Relaxed))
-    }
-
-    /// The interpreter has no function for it.
-    pub(crate) fn enter(_states: &[State], _version: &Cell<u64>, _ids: &[u8]) -> bool {
-        false
-    }
-
-    /// The version, and the tools that want each event of all code.
-    pub(crate) fn tools(_py: Python<'_>) -> PyResult<(u64, [ToolSet; Event::COUNT])> {
-        Ok((WORDS.generation.load(Relaxed), [ToolSet::EMPTY; Event::COUNT]))
-    }
-
-    /// Tells the tools of an event. `disabled` is given those that answered `DISABLE`.
-    pub(crate) fn fire(
-        _py: Python<'_>,
-        _tools: ToolSet,
-        _occurrence: &Occurrence<'_, '_>,
-        _disabled: impl Fn(ToolSet),
-    ) -> PyResult<()> {
-        Ok(())
-    }
-
-    /// Whether some tool listens to `C_RETURN` or `C_RAISE`.
-    pub(crate) fn ends_are_heard(_py: Python<'_>) -> bool {
-        false
-    }
+/// Where the version stands, for those who compare it by themselves. Never written: until it is known
+/// where the interpreter's is, no scope is active.
+pub(crate) fn configuration() -> *const u64 {
+    use std::sync::atomic::AtomicU64;
+    static NONE: AtomicU64 = AtomicU64::new(0);
+    NONE.as_ptr()
 }
-
-pub(crate) use by_interpreter::{ends_are_heard, enter, fire, tools, version};

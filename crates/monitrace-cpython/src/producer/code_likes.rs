@@ -58,7 +58,7 @@ impl CodeLikes {
 }
 
 /// Who wants `CALL` is told how it ends.
-fn heard(set: EventSet) -> EventSet {
+pub(crate) fn heard(set: EventSet) -> EventSet {
     if set.contains(EventSet::CALL) { set | EventSet::C_RETURN | EventSet::C_RAISE } else { set }
 }
 
@@ -199,6 +199,7 @@ pub(super) fn note_global(tools: &[ToolSet; Event::COUNT]) {
     }
 }
 
+#[cfg(not(Py_3_12))]
 /// The tools that want an event of all code or of some code-like, as of the last scope that asked.
 pub(crate) fn listeners(event: Event) -> ToolSet {
     ToolSet::from_bits(GLOBAL[event as usize].load(Relaxed)).union(tools_anywhere(event))

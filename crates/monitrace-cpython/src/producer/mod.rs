@@ -12,7 +12,11 @@ use crate::event_ids;
 use crate::instrument::producer as way;
 #[cfg(Py_3_12)]
 use crate::native::producer as way;
-pub(crate) use code_likes::{check, clear, listeners, local_events, set_local_events};
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+pub(crate) use code_likes::heard;
+#[cfg(not(Py_3_12))]
+pub(crate) use code_likes::listeners;
+pub(crate) use code_likes::{check, clear, local_events, set_local_events};
 use monitrace_core::{Event, EventSet, Payload, ToolSet};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -28,12 +32,8 @@ pub struct State {
 }
 
 impl State {
-    /// A state in which no tool listens.
-    pub const fn inactive() -> State {
-        State { active: Cell::new(0), opaque: Cell::new(0) }
-    }
-
     /// A state in which these tools listen.
+    #[cfg(Py_3_13)]
     pub(crate) const fn with(tools: ToolSet) -> State {
         State { active: Cell::new(tools.bits()), opaque: Cell::new(0) }
     }
@@ -68,6 +68,8 @@ pub struct Occurrence<'a, 'py> {
     pub payload: Payload<'a, Py<PyAny>>,
     /// The third argument of `JUMP` and the branches.
     pub destination: Option<&'a Py<PyAny>>,
+    /// The call that a `C_RETURN` or `C_RAISE` ends, if it is known.
+    pub call: Option<(&'a Py<PyAny>, Option<&'a Py<PyAny>>)>,
 }
 
 /// What producers compare and test by themselves, without a call. It must only be written here.
@@ -98,7 +100,7 @@ impl Words {
     }
 
     /// Makes every scope ask again.
-    fn raise(&self, direct: bool) {
+    pub(crate) fn raise(&self, direct: bool) {
         self.generation.fetch_add(GENERATION, Relaxed);
         self.direct.store((direct && cfg!(Py_3_13)) as i32, Relaxed);
     }
@@ -131,9 +133,7 @@ fn events_of(id: u8) -> PyResult<EventSet> {
 pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) -> PyResult<()> {
     debug_assert_eq!(states.len(), ids.len());
     let is_native = code_likes::none_has_local_events();
-    if let Some(current) = way::version(py, is_native)
-        && current == version.get()
-    {
+    if way::is_up_to_date(py, version.get(), is_native) {
         return Ok(());
     }
     // All of them before the first is written.
@@ -174,21 +174,17 @@ pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> P
     if wanted.is_empty() {
         return Ok(());
     }
-    let call;
-    let mut payload = occurrence.payload;
+    let disabled = |tools| state.disable(tools);
     match occurrence.event {
         Event::Call => last_calls::remember(py, occurrence),
         Event::CReturn | Event::CRaise => {
-            call = last_calls::take(py, occurrence.code_like);
-            if let Some(call) = &call {
-                payload = Payload::Call {
-                    callable: call.callable.as_unbound(),
-                    arg0: call.arg0.as_ref().map(Bound::as_unbound),
-                };
-            }
+            let ended = last_calls::take(py, occurrence.code_like);
+            let call = ended
+                .as_ref()
+                .map(|call| (call.callable.as_unbound(), call.arg0.as_ref().map(Bound::as_unbound)));
+            return way::fire(py, wanted, &Occurrence { call, ..*occurrence }, disabled);
         }
         _ => {}
     }
-    let occurrence = Occurrence { payload, ..*occurrence };
-    way::fire(py, wanted, &occurrence, |tools| state.disable(tools))
+    way::fire(py, wanted, occurrence, disabled)
 }

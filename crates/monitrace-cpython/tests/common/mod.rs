@@ -1,10 +1,11 @@
-//! Code objects in and out, for the tests that embed the interpreter.
+//! Code objects in and out, and what the headers say, for the tests that embed the interpreter.
 
 #![allow(dead_code, unreachable_pub)] // no test needs all of it
 
 use monitrace_cpython::bytecode::{CodeBytes, Rewritten};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
+use std::process::Command;
 
 /// The attributes of a code object that rewriting takes.
 pub struct Pieces {
@@ -80,4 +81,27 @@ pub fn load<'py>(
     changes.set_item("co_stacksize", copy.stack_size)?;
     changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
     code.call_method("replace", (), Some(&changes))
+}
+
+/// What a C program prints that is compiled with the headers of the interpreter that this was built for.
+pub fn told_by_c(name: &str, program: &str) -> String {
+    let include: String =
+        Python::attach(|py| py.import("sysconfig")?.call_method1("get_path", ("include",))?.extract())
+            .expect("sysconfig knows the headers' folder");
+    let folder = std::env::temp_dir().join(format!("monitrace-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+    let (source, executable) = (folder.join("program.c"), folder.join("program"));
+    std::fs::write(&source, program).expect("the temporary folder can be written");
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let compiled = Command::new(compiler)
+        .arg(&source)
+        .arg("-o")
+        .arg(&executable)
+        .arg(format!("-I{include}"))
+        .output()
+        .expect("there is a C compiler");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let told = Command::new(&executable).output().expect("the program runs").stdout;
+    std::fs::remove_dir_all(&folder).expect("the temporary folder can be removed");
+    String::from_utf8_lossy(&told).into_owned()
 }

@@ -1,0 +1,323 @@
+//! 3.12 and later: finds where the interpreter keeps the callbacks of `sys.monitoring`, and on 3.12
+//! the version of the events, so that events that C code makes reach the tools that are registered.
+//!
+//! No function of the interpreter tells either. So the search changes them through `sys.monitoring`
+//! and looks which words of the interpreter state changed. It reads nothing beyond that state, writes
+//! nothing to it, and puts back all that it changed; what it cannot tell for sure it refuses.
+
+#![allow(unsafe_code)]
+
+use crate::event_ids;
+use monitrace_core::{Event, ToolId};
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyModule, PyTuple};
+use std::ptr;
+
+/// How many bytes of the interpreter state are searched. For each version this lies between the end
+/// of the callbacks and the end of the state, by those headers that `tests/cells.rs` has asked, with
+/// room on both sides for the version's other releases.
+pub const SEARCHED: usize = if cfg!(Py_3_15) {
+    225_504
+} else if cfg!(Py_3_14) {
+    225_184
+} else if cfg!(Py_3_13) {
+    194_616
+} else {
+    383_208
+};
+
+const WORD: usize = size_of::<usize>();
+
+/// The ids of the first and the last event whose callbacks are kept as they are registered: from
+/// 3.14 on those of branches are wrapped, and the deprecated `BRANCH` comes last.
+const FIRST: u8 = id(Event::PyStart);
+const LAST: u8 = id(Event::CRaise);
+
+/// The cells by which the table is known: those at the corners, and one of each other tool.
+const LANDMARKS: [(usize, u8); 8] = [
+    (0, FIRST),
+    (0, LAST),
+    (5, FIRST),
+    (5, LAST),
+    (1, id(Event::PyYield)),
+    (2, id(Event::Line)),
+    (3, id(Event::Raise)),
+    (4, id(Event::CReturn)),
+];
+
+const fn id(event: Event) -> u8 {
+    event_ids::bit(event).trailing_zeros() as u8
+}
+
+fn refusal() -> PyErr {
+    PyImportError::new_err(
+        "monitrace cannot find where this interpreter keeps the callbacks of sys.monitoring",
+    )
+}
+
+/// Where the interpreter keeps the callbacks of tools. Offsets in bytes, from the beginning of the
+/// interpreter state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cells {
+    table: usize,
+    #[cfg(not(Py_3_13))]
+    version: usize,
+}
+
+impl Cells {
+    /// Finds them, once in a process.
+    ///
+    /// # Errors
+    /// `ImportError` if they are not found for sure; whatever an audit hook raises.
+    pub fn find(py: Python<'_>) -> PyResult<&'static Cells> {
+        static CELLS: PyOnceLock<Cells> = PyOnceLock::new();
+        CELLS.get_or_try_init(py, || Cells::search(py))
+    }
+
+    /// As [`Cells::find`], anew.
+    ///
+    /// # Errors
+    /// As for [`Cells::find`].
+    pub fn search(py: Python<'_>) -> PyResult<Cells> {
+        // Elsewhere locks and numbers have other sizes, and nobody has measured SEARCHED.
+        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+            return Err(refusal());
+        }
+        let monitoring = super::monitoring(py)?;
+        Ok(Cells {
+            table: find_table(&monitoring)?,
+            #[cfg(not(Py_3_13))]
+            version: find_version(&monitoring)?,
+        })
+    }
+
+    /// The callback of a tool for an event, by the interpreter's own number of the event. What the
+    /// interpreter wraps (callbacks of branches, from 3.14 on) comes wrapped.
+    pub fn callback<'py>(&self, py: Python<'py>, tool: ToolId, event_id: u8) -> Option<Bound<'py, PyAny>> {
+        if usize::from(event_id) >= event_ids::COUNT {
+            return None;
+        }
+        let offset = self.table + cell(tool.index(), event_id);
+        let callback = ptr::with_exposed_provenance_mut(State::of(py).word(offset));
+        // SAFETY: the cell holds NULL or a reference of its own (`find_table` made sure that it is a
+        // cell), and nobody changes it while this thread holds the GIL.
+        unsafe { Bound::from_borrowed_ptr_or_opt(py, callback) }
+    }
+
+    /// Takes the callback of a tool for an event away and returns it, as the interpreter does with
+    /// one that answers `DISABLE` where that is not allowed.
+    ///
+    /// # Errors
+    /// Whatever an audit hook raises; `ValueError` for an event that the interpreter does not know.
+    pub fn take<'py>(
+        &self,
+        py: Python<'py>,
+        tool: ToolId,
+        event_id: u8,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let none = py.None().into_bound(py);
+        let taken = register(&super::monitoring(py)?, tool.index(), event_id, &none)?;
+        Ok(if taken.is_none() { None } else { Some(taken) })
+    }
+
+    /// How far into the interpreter state the callbacks begin.
+    pub fn offset(&self) -> usize {
+        self.table
+    }
+
+    /// The version of the events: it rises with each change of a tool's events for all code.
+    #[cfg(not(Py_3_13))]
+    pub fn version(&self, py: Python<'_>) -> u64 {
+        State::of(py).word(self.version) as u64
+    }
+
+    /// Where the version is, for reading with the GIL held.
+    #[cfg(not(Py_3_13))]
+    pub fn version_address(&self, py: Python<'_>) -> *const u64 {
+        State::of(py).0.wrapping_byte_add(self.version).cast()
+    }
+
+    /// How far into the interpreter state the version is.
+    #[cfg(not(Py_3_13))]
+    pub fn version_offset(&self) -> usize {
+        self.version
+    }
+}
+
+/// How far into the table the callback of a tool for an event is.
+const fn cell(tool: usize, event_id: u8) -> usize {
+    WORD * (event_ids::COUNT * tool + event_id as usize)
+}
+
+/// The beginning of the state of the interpreter that runs this.
+struct State(*const usize);
+
+impl State {
+    fn of(_py: Python<'_>) -> State {
+        // SAFETY: the token says that this thread is attached to an interpreter.
+        State(unsafe { ffi::PyInterpreterState_Get() }.cast_const().cast())
+    }
+
+    /// The word that is so many bytes into the state.
+    fn word(&self, offset: usize) -> usize {
+        assert!(offset.is_multiple_of(WORD) && offset < SEARCHED, "within the interpreter state");
+        // SAFETY: the interpreter state is aligned to words and not shorter than SEARCHED, says
+        // `tests/cells.rs`. Volatile, since the interpreter writes to it behind the compiler's back.
+        unsafe { self.0.byte_add(offset).read_volatile() }
+    }
+}
+
+/// Stands in for a callback while it is looked for. It passes everything on, since an audit hook may
+/// let other threads run in the middle of the search.
+#[pyclass(frozen, module = "monitrace._native")]
+struct StandIn {
+    before: PyOnceLock<Py<PyAny>>,
+}
+
+#[pymethods]
+impl StandIn {
+    #[pyo3(signature = (*arguments))]
+    fn __call__(&self, arguments: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        let py = arguments.py();
+        self.before.get(py).map_or_else(|| Ok(py.None()), |before| before.call1(py, arguments))
+    }
+}
+
+/// A cell that a stand-in was put into.
+struct Landmark<'py> {
+    tool: usize,
+    event_id: u8,
+    stand_in: Bound<'py, StandIn>,
+}
+
+impl<'py> Landmark<'py> {
+    fn set(monitoring: &Bound<'py, PyModule>, tool: usize, event_id: u8) -> PyResult<Landmark<'py>> {
+        let py = monitoring.py();
+        let stand_in = Bound::new(py, StandIn { before: PyOnceLock::new() })?;
+        let before = register(monitoring, tool, event_id, stand_in.as_any())?;
+        // In time: audit hooks run before the callback is put there, and nothing has run since.
+        if !before.is_none() {
+            let _ = stand_in.get().before.set(py, before.unbind());
+        }
+        Ok(Landmark { tool, event_id, stand_in })
+    }
+
+    /// Takes the stand-in away. Answers what is there now.
+    fn clear(&self, monitoring: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+        let py = monitoring.py();
+        let before = self.stand_in.get().before.get(py);
+        let before = before.map_or_else(|| py.None(), |before| before.clone_ref(py)).into_bound(py);
+        let there = register(monitoring, self.tool, self.event_id, &before)?;
+        if there.is(&self.stand_in) {
+            return Ok(before);
+        }
+        // An audit hook, or a thread that it let run, registered another meanwhile: that one stays.
+        register(monitoring, self.tool, self.event_id, &there)?;
+        Ok(there)
+    }
+
+    fn offset(&self) -> usize {
+        cell(self.tool, self.event_id)
+    }
+}
+
+fn register<'py>(
+    monitoring: &Bound<'py, PyModule>,
+    tool: usize,
+    event_id: u8,
+    callback: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // A number that no event has becomes one that is no event's bit either.
+    let event = 1_u32.checked_shl(u32::from(event_id)).unwrap_or_default();
+    monitoring.call_method1("register_callback", (tool, event, callback))
+}
+
+/// Where in the interpreter state the callbacks are.
+fn find_table(monitoring: &Bound<'_, PyModule>) -> PyResult<usize> {
+    let py = monitoring.py();
+    let mut landmarks = Vec::new();
+    let set = LANDMARKS.iter().try_for_each(|&(tool, event_id)| {
+        Landmark::set(monitoring, tool, event_id).map(|landmark| landmarks.push(landmark))
+    });
+    let table = set.map(|()| locate(&State::of(py), &landmarks));
+    // All are cleared, whatever failed.
+    let cleared: Vec<_> = landmarks.iter().map(|landmark| landmark.clear(monitoring)).collect();
+    let cleared = cleared.into_iter().collect::<PyResult<Vec<_>>>();
+    let (table, cleared) = (table?.ok_or_else(refusal)?, cleared?);
+    let state = State::of(py);
+    let agrees = landmarks.iter().zip(&cleared).all(|(landmark, there)| {
+        let expected = if there.is_none() { 0 } else { there.as_ptr().addr() };
+        state.word(table + landmark.offset()) == expected
+    });
+    if agrees { Ok(table) } else { Err(refusal()) }
+}
+
+/// The only place where a table can begin that has all the landmarks.
+fn locate(state: &State, landmarks: &[Landmark<'_>]) -> Option<usize> {
+    let whole = cell(ToolId::COUNT, 0);
+    let is_there = |table: usize| {
+        landmarks
+            .iter()
+            .all(|landmark| state.word(table + landmark.offset()) == landmark.stand_in.as_ptr().addr())
+    };
+    let mut tables = (0..=SEARCHED - whole).step_by(WORD).filter(|&table| is_there(table));
+    let table = tables.next()?;
+    tables.next().is_none().then_some(table)
+}
+
+/// Where in the interpreter state the version of the events is.
+#[cfg(not(Py_3_13))]
+fn find_version(monitoring: &Bound<'_, PyModule>) -> PyResult<usize> {
+    let mut free = None;
+    for tool in ToolId::all() {
+        if free.is_none() && monitoring.call_method1("get_tool", (tool.index(),))?.is_none() {
+            free = Some(tool);
+        }
+    }
+    // If none is free, any will do: its events will be as they were.
+    let tool = free.unwrap_or(ToolId::DEBUGGER).index();
+    let events: u32 = monitoring.call_method1("get_events", (tool,))?.extract()?;
+    if free.is_some() {
+        monitoring.call_method1("use_tool_id", (tool, "monitrace"))?;
+    }
+    let version = follow_version(monitoring, tool, events);
+    let reset = monitoring.call_method1("set_events", (tool, events));
+    if free.is_some() {
+        monitoring.call_method1("free_tool_id", (tool,))?;
+    }
+    reset?;
+    version?.ok_or_else(refusal)
+}
+
+/// The only word that rises by one with each change of events, and not else.
+///
+/// The event that is changed is `PY_THROW`: no code is rewritten for it and no location of it can be
+/// disabled. It cannot happen either, since no Python code runs meanwhile: these functions have no
+/// audit hooks.
+#[cfg(not(Py_3_13))]
+fn follow_version(monitoring: &Bound<'_, PyModule>, tool: usize, mut events: u32) -> PyResult<Option<usize>> {
+    let state = State::of(monitoring.py());
+    let mut candidates: Vec<_> =
+        (0..SEARCHED).step_by(WORD).map(|offset| (offset, state.word(offset))).collect();
+    for changes in [1, 2, 0, 3] {
+        for _ in 0..changes {
+            events ^= event_ids::bit(Event::PyThrow);
+            monitoring.call_method1("set_events", (tool, events))?;
+        }
+        // The same events again are no change.
+        monitoring.call_method1("set_events", (tool, events))?;
+        candidates.retain_mut(|(offset, before)| {
+            let now = state.word(*offset);
+            let rise = now.wrapping_sub(*before);
+            *before = now;
+            rise == changes
+        });
+    }
+    Ok(match candidates[..] {
+        [(offset, _)] => Some(offset),
+        _ => None,
+    })
+}
