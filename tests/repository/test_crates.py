@@ -17,6 +17,7 @@ MAY_USE: dict[str, set[str]] = {
     "monitrace-cpython": {"monitrace-core"},
     "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython"},
     "monitrace-bench": {"monitrace-core", "monitrace-cpython"},
+    "monitrace-bench-engine": {"monitrace-core"},
 }
 KNOW_PYTHON = {"monitrace-cpython", "monitrace-py", "monitrace-bench"}
 
@@ -27,6 +28,7 @@ SAFE = [
     "crates/monitrace-py/src/lib.rs",
     "crates/monitrace-cpython/src/bytecode/mod.rs",
     "benches/native/src/lib.rs",
+    "benches/engine/src/main.rs",
 ]
 
 
