@@ -17,6 +17,7 @@ MAY_USE: dict[str, set[str]] = {
     "monitrace-cpython": {"monitrace-core"},
     "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython"},
     "monitrace-bench": {"monitrace-core", "monitrace-cpython"},
+    "monitrace-bench-engine": {"monitrace-core"},
 }
 KNOW_PYTHON = {"monitrace-cpython", "monitrace-py", "monitrace-bench"}
 
@@ -29,6 +30,7 @@ SAFE = [
     "crates/monitrace-cpython/src/native/branches.rs",
     "crates/monitrace-cpython/src/native/listener.rs",
     "benches/native/src/lib.rs",
+    "benches/engine/src/main.rs",
 ]
 
 

@@ -6,8 +6,8 @@
 use crate::restart::Restarts;
 use crate::sync::{AtomicU64, Mutex, MutexGuard};
 use crate::{
-    Callback, Change, CodeId, Event, EventSet, Firing, Host, MonitorError, Reply, Restart, Scope, Slot, Tool,
-    ToolId, ToolSet, dispatch,
+    Callback, Change, CodeId, Event, EventSet, EventState, Firing, Host, MonitorError, Reply, Restart, Scope,
+    Slot, Tool, ToolId, ToolSet, dispatch,
 };
 use rustc_hash::FxHashMap;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -339,13 +339,17 @@ impl<H: Host> Monitor<H> {
         let Some(_quiet) = self.host.quiet() else {
             return Ok(Reply::Continue);
         };
-        self.tell(state.active(), firing, |tool| {
-            let configuration = self.lock();
-            // A restart within the callback came before its answer, and must not undo it.
-            self.catch_up(&configuration, scope);
-            state.disable(tool);
-        })?;
+        self.tell(state.active(), firing, |tool| self.disable(scope, state, tool))?;
         Ok(if state.active().is_empty() { Reply::Disable } else { Reply::Continue })
+    }
+
+    // Out of the way of the events that go on.
+    #[cold]
+    fn disable(&self, scope: &Scope, state: &EventState, tool: ToolId) {
+        let configuration = self.lock();
+        // A restart within the callback came before its answer, and must not undo it.
+        self.catch_up(&configuration, scope);
+        state.disable(tool);
     }
 
     /// Tells `tools` of one event, highest id first, for a host that keeps by itself who is told where.
