@@ -2,7 +2,7 @@
 
 use super::monitor;
 use crate::host::{CPython, Site};
-use crate::producer::{Occurrence, State, WORDS};
+use crate::producer::{Occurrence, State, Tools, WORDS};
 use monitrace_core::{ByteOffset, Event, Firing, Host, Payload, ToolSet};
 use pyo3::prelude::*;
 use std::cell::{Cell, OnceCell};
@@ -25,15 +25,15 @@ pub(crate) fn enter(_states: &[State], _version: &Cell<u64>, _ids: &[u8]) -> boo
 }
 
 /// The version, and the tools that want each event of all code.
-pub(crate) fn tools(_py: Python<'_>) -> PyResult<(u64, [ToolSet; Event::COUNT])> {
+pub(crate) fn tools(_py: Python<'_>) -> PyResult<(u64, [Tools; Event::COUNT])> {
     let generation = WORDS.generation.load(Relaxed);
     let (version, tools) = monitor().tools();
-    Ok((version + generation, tools))
+    Ok((version + generation, tools.map(ToolSet::bits)))
 }
 
 /// Whether some tool listens to `C_RETURN` or `C_RAISE`.
 pub(crate) fn ends_are_heard(_py: Python<'_>) -> bool {
-    [Event::CReturn, Event::CRaise].into_iter().any(|event| !crate::producer::listeners(event).is_empty())
+    [Event::CReturn, Event::CRaise].into_iter().any(|event| crate::producer::listeners(event) != 0)
 }
 
 /// The number of the current thread.
@@ -44,9 +44,9 @@ pub(crate) fn thread() -> u64 {
 /// Tells the tools of an event. `disabled` is given those that answered `DISABLE`.
 pub(crate) fn fire(
     py: Python<'_>,
-    tools: ToolSet,
+    tools: Tools,
     occurrence: &Occurrence<'_, '_>,
-    disabled: impl Fn(ToolSet),
+    disabled: impl Fn(Tools),
 ) -> PyResult<()> {
     let position = OnceCell::new();
     let payload = match occurrence.event {
@@ -75,7 +75,8 @@ pub(crate) fn fire(
     });
     let firing: Firing<'_, CPython> =
         Firing { event: occurrence.event, offset: ByteOffset(occurrence.offset), code: &site, payload };
-    let told = monitor().fire_to(tools, &firing, |tool| disabled(ToolSet::EMPTY.with(tool)));
+    let told =
+        monitor().fire_to(ToolSet::from_bits(tools), &firing, |tool| disabled(ToolSet::from(tool).bits()));
     // Not left to the drop: in a thread that PyO3 does not know of, that would be put off.
     let Site { code, position, destination, .. } = ManuallyDrop::into_inner(site);
     for object in [Some(code), position.into_inner(), destination].into_iter().flatten() {

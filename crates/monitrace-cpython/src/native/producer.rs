@@ -10,7 +10,7 @@
 use super::cells::Cells;
 use super::quiet;
 use crate::event_ids;
-use crate::producer::{Occurrence, State, WORDS};
+use crate::producer::{Occurrence, State, Tools, WORDS};
 use crate::{CPython, Raised};
 use monitrace_core::{Event, Host, Payload, Reply, ToolId, ToolSet, dispatch};
 use pyo3::ffi;
@@ -61,9 +61,9 @@ fn constants(py: Python<'_>) -> PyResult<&'static (Py<PyAny>, Py<PyAny>)> {
 fn fire_by_table(
     py: Python<'_>,
     cells: &Cells,
-    tools: ToolSet,
+    tools: Tools,
     occurrence: &Occurrence<'_, '_>,
-    disabled: impl Fn(ToolSet),
+    disabled: impl Fn(Tools),
 ) -> PyResult<()> {
     let Some(_quiet) = quiet::quiet(py) else { return Ok(()) };
     let (disable, missing) = constants(py)?;
@@ -111,7 +111,13 @@ fn fire_by_table(
             error.write_unraisable(py, None);
         }
     };
-    let told = dispatch(occurrence.event, tools, tell, |tool| disabled(ToolSet::EMPTY.with(tool)), remove);
+    let told = dispatch(
+        occurrence.event,
+        ToolSet::from_bits(tools),
+        tell,
+        |tool| disabled(ToolSet::from(tool).bits()),
+        remove,
+    );
     told.map_err(|raised| raised.0)
 }
 
@@ -150,8 +156,8 @@ mod by_table {
     }
 
     /// The version, and the tools that want each event of all code.
-    pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [ToolSet; Event::COUNT])> {
-        let mut tools = [ToolSet::EMPTY; Event::COUNT];
+    pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [Tools; Event::COUNT])> {
+        let mut tools = [0; Event::COUNT];
         // Read before the events: a change in between is then noticed at the next entry.
         let version = current(py);
         if CELLS.get().is_none() {
@@ -161,7 +167,7 @@ mod by_table {
         for tool in ToolId::all() {
             let bits: u32 = monitoring.call_method1("get_events", (tool.index(),))?.extract()?;
             for event in crate::producer::heard(event_ids::set(bits).unwrap_or_default()).events() {
-                tools[event as usize] = tools[event as usize].with(tool);
+                tools[event as usize] |= ToolSet::from(tool).bits();
             }
         }
         Ok((version, tools))
@@ -170,9 +176,9 @@ mod by_table {
     /// Tells the tools of an event. `disabled` is given those that answered `DISABLE`.
     pub(crate) fn fire(
         py: Python<'_>,
-        tools: ToolSet,
+        tools: Tools,
         occurrence: &Occurrence<'_, '_>,
-        disabled: impl Fn(ToolSet),
+        disabled: impl Fn(Tools),
     ) -> PyResult<()> {
         let Some(cells) = CELLS.get() else { return Ok(()) };
         super::super::branches::declare(occurrence.event, || {
@@ -239,20 +245,19 @@ mod through_interpreter {
     }
 
     /// The version, and the tools that want each event of all code.
-    pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [ToolSet; Event::COUNT])> {
+    pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [Tools; Event::COUNT])> {
         super::super::namespace::check_tools(py)?;
         let ids: Vec<u8> = (0..=LAST).collect();
-        let states: Vec<State> = ids.iter().map(|_| State::with(ToolSet::EMPTY)).collect();
+        let states: Vec<State> = ids.iter().map(|_| State::with(0)).collect();
         let version = Cell::new(0);
         enter(&states, &version, &ids);
-        let mut tools = [ToolSet::EMPTY; Event::COUNT];
+        let mut tools = [0; Event::COUNT];
         for &event in Event::ALL {
             let asked = match event {
                 Event::CReturn | Event::CRaise => Event::Call,
                 event => event,
             };
-            tools[event as usize] =
-                states.get(usize::from(callback_id(asked))).map_or(ToolSet::EMPTY, State::active);
+            tools[event as usize] = states.get(usize::from(callback_id(asked))).map_or(0, State::active);
         }
         Ok((ours(version.get()), tools))
     }
@@ -260,21 +265,27 @@ mod through_interpreter {
     /// Tells the tools of an event. `disabled` is given those that answered `DISABLE`.
     pub(crate) fn fire(
         py: Python<'_>,
-        tools: ToolSet,
+        tools: Tools,
         occurrence: &Occurrence<'_, '_>,
-        disabled: impl Fn(ToolSet),
+        disabled: impl Fn(Tools),
     ) -> PyResult<()> {
         if matches!(occurrence.event, Event::CReturn | Event::CRaise)
             && let Ok(cells) = Cells::find(py)
         {
-            return fire_by_table(py, cells, tools, occurrence, disabled);
+            fire_by_table(py, cells, tools, occurrence, disabled)?;
+            // What is left are the interpreter's own tools, which know its arguments.
+            let state = State::with(tools & !ToolSet::ALL.bits());
+            return match state.active() != 0 && call_interpreter(&state, occurrence) < 0 {
+                true => Err(PyErr::fetch(py)),
+                false => Ok(()),
+            };
         }
         let state = State::with(tools);
         #[cfg(Py_3_14)]
         let told = call_interpreter(&state, occurrence);
         #[cfg(not(Py_3_14))]
         let told = super::super::branches::declare(occurrence.event, || call_interpreter(&state, occurrence));
-        disabled(tools.without(state.active()));
+        disabled(tools & !state.active());
         if told < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
     }
 

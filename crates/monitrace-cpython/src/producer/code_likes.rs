@@ -4,18 +4,19 @@
 //! does. An entry is found by the object's address and goes with the object: a weak reference says
 //! when. It must never keep a code-like alive, nor know code objects.
 
-use super::{Occurrence, WORDS};
+use super::{Occurrence, Tools, WORDS};
 use monitrace_core::{Event, EventSet, ToolId, ToolSet};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyWeakrefReference};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 struct Entry {
     /// Calls [`forget`] when the object dies; held for that.
-    _reference: Py<PyWeakrefReference>,
+    reference: Py<PyWeakrefReference>,
     /// Tells the entry from that of an object that had the address before.
     number: u64,
     sets: [EventSet; ToolId::COUNT],
@@ -108,42 +109,34 @@ pub(crate) fn set_local_events(object: &Bound<'_, PyAny>, tool: ToolId, events: 
         })?;
         fresh = Some((PyWeakrefReference::new_with(object, on_death)?.unbind(), number));
     }
-    let dropped = {
+    let (unused, removed) = {
         let mut code_likes = lock();
         let mut unused = None;
         if let Some((reference, number)) = fresh {
-            // Meanwhile another may have made one.
-            if code_likes.entries.contains_key(&address) {
-                unused = Some(reference);
-            } else {
-                let entry = Entry { _reference: reference, number, sets: [EventSet::empty(); ToolId::COUNT] };
-                code_likes.entries.insert(address, entry);
+            // Meanwhile another thread may have made one.
+            match code_likes.entries.entry(address) {
+                Occupied(_) => unused = Some(reference),
+                Vacant(place) => {
+                    place.insert(Entry { reference, number, sets: [EventSet::empty(); ToolId::COUNT] });
+                }
             }
         }
         let mut removed = None;
-        let mut changed = false;
         if let Some(entry) = code_likes.entries.get_mut(&address) {
-            changed = std::mem::replace(&mut entry.sets[tool.index()], events) != events;
+            let changed = std::mem::replace(&mut entry.sets[tool.index()], events) != events;
             if entry.sets.iter().all(|set| set.is_empty()) {
                 removed = code_likes.entries.remove(&address);
             }
-        }
-        if changed {
-            code_likes.publish();
+            if changed {
+                code_likes.publish();
+            }
         }
         (unused, removed)
     };
-    drop_now(py, dropped.1);
-    if let Some(reference) = dropped.0 {
+    for reference in [unused, removed.map(|entry| entry.reference)].into_iter().flatten() {
         reference.drop_ref(py);
     }
     Ok(())
-}
-
-fn drop_now(py: Python<'_>, entry: Option<Entry>) {
-    if let Some(entry) = entry {
-        entry._reference.drop_ref(py);
-    }
 }
 
 /// The object under an address died.
@@ -157,7 +150,9 @@ fn forget(py: Python<'_>, address: usize, number: u64) {
         }
         removed
     };
-    drop_now(py, removed);
+    if let Some(entry) = removed {
+        entry.reference.drop_ref(py);
+    }
 }
 
 /// A tool was cleared: it wants nothing of any code-like.
@@ -179,7 +174,7 @@ pub(crate) fn clear(py: Python<'_>, tool: ToolId) {
         removed
     };
     for entry in removed {
-        drop_now(py, Some(entry));
+        entry.reference.drop_ref(py);
     }
 }
 
@@ -188,25 +183,25 @@ pub(super) fn none_has_local_events() -> bool {
 }
 
 /// The tools that want an event of some code-like.
-pub(super) fn tools_anywhere(event: Event) -> ToolSet {
-    ToolSet::from_bits(ANYWHERE[event as usize].load(Relaxed))
+pub(super) fn tools_anywhere(event: Event) -> Tools {
+    ANYWHERE[event as usize].load(Relaxed)
 }
 
 /// Notes who wants each event of all code.
-pub(super) fn note_global(tools: &[ToolSet; Event::COUNT]) {
+pub(super) fn note_global(tools: &[Tools; Event::COUNT]) {
     for (noted, tools) in GLOBAL.iter().zip(tools) {
-        noted.store(tools.bits(), Relaxed);
+        noted.store(*tools, Relaxed);
     }
 }
 
 #[cfg(not(Py_3_12))]
 /// The tools that want an event of all code or of some code-like, as of the last scope that asked.
-pub(crate) fn listeners(event: Event) -> ToolSet {
-    ToolSet::from_bits(GLOBAL[event as usize].load(Relaxed)).union(tools_anywhere(event))
+pub(crate) fn listeners(event: Event) -> Tools {
+    GLOBAL[event as usize].load(Relaxed) | tools_anywhere(event)
 }
 
 /// Of the tools of a state, those that want this event of this code-like.
-pub(super) fn filter(tools: ToolSet, occurrence: &Occurrence<'_, '_>) -> ToolSet {
+pub(super) fn filter(tools: Tools, occurrence: &Occurrence<'_, '_>) -> Tools {
     if none_has_local_events() {
         return tools;
     }
@@ -214,11 +209,11 @@ pub(super) fn filter(tools: ToolSet, occurrence: &Occurrence<'_, '_>) -> ToolSet
         .entries
         .get(&(occurrence.code_like.as_ptr() as usize))
         .map_or([EventSet::empty(); ToolId::COUNT], |entry| entry.sets);
-    let mut wanted = ToolSet::from_bits(GLOBAL[occurrence.event as usize].load(Relaxed));
+    let mut wanted = GLOBAL[occurrence.event as usize].load(Relaxed);
     for (tool, set) in ToolId::all().zip(sets) {
         if heard(set).contains(occurrence.event.set()) {
-            wanted = wanted.with(tool);
+            wanted |= ToolSet::from(tool).bits();
         }
     }
-    tools.intersection(wanted)
+    tools & wanted
 }

@@ -17,11 +17,15 @@ pub(crate) use code_likes::heard;
 #[cfg(not(Py_3_12))]
 pub(crate) use code_likes::listeners;
 pub(crate) use code_likes::{check, clear, local_events, set_local_events};
-use monitrace_core::{Event, EventSet, Payload, ToolSet};
+use monitrace_core::{Event, EventSet, Payload};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::Relaxed};
+
+/// A bit for each tool, as in the engine's `ToolSet`; from 3.13 on the two highest are the
+/// interpreter's own tools, `sys.setprofile` and `sys.settrace`.
+pub type Tools = u8;
 
 /// `PyMonitoringState`: which tools listen to one event of one scope. The producer's memory.
 #[repr(C)]
@@ -34,23 +38,23 @@ pub struct State {
 impl State {
     /// A state in which these tools listen.
     #[cfg(Py_3_13)]
-    pub(crate) const fn with(tools: ToolSet) -> State {
-        State { active: Cell::new(tools.bits()), opaque: Cell::new(0) }
+    pub(crate) const fn with(tools: Tools) -> State {
+        State { active: Cell::new(tools), opaque: Cell::new(0) }
     }
 
     /// The tools that listen.
-    pub fn active(&self) -> ToolSet {
-        ToolSet::from_bits(self.active.get())
+    pub fn active(&self) -> Tools {
+        self.active.get()
     }
 
-    fn set(&self, tools: ToolSet) {
-        self.active.set(tools.bits());
+    fn set(&self, tools: Tools) {
+        self.active.set(tools);
         self.opaque.set(0);
     }
 
     /// Takes tools out that have disabled the event here.
-    fn disable(&self, tools: ToolSet) {
-        self.active.set(self.active().without(tools).bits());
+    fn disable(&self, tools: Tools) {
+        self.active.set(self.active() & !tools);
     }
 }
 
@@ -154,15 +158,13 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
 
 /// The tools that may want an event of a scope: whose code-like it will be is not known before it
 /// fires, so that all tools with local events somewhere count.
-fn tools_of(events: EventSet, tools: &[ToolSet; Event::COUNT]) -> ToolSet {
+fn tools_of(events: EventSet, tools: &[Tools; Event::COUNT]) -> Tools {
     // CALL is to be heard by whoever wants to know how it ends.
     let events = match events.contains(EventSet::CALL) {
         true => events | EventSet::C_RETURN | EventSet::C_RAISE,
         false => events,
     };
-    events.events().fold(ToolSet::EMPTY, |all, event| {
-        all.union(tools[event as usize]).union(code_likes::tools_anywhere(event))
-    })
+    events.events().fold(0, |all, event| all | tools[event as usize] | code_likes::tools_anywhere(event))
 }
 
 /// Tells the tools of one state of one event.
@@ -171,7 +173,7 @@ fn tools_of(events: EventSet, tools: &[ToolSet; Event::COUNT]) -> ToolSet {
 /// What a callback raised, and `ValueError` if one disabled an event that has no location.
 pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
     let wanted = code_likes::filter(state.active(), occurrence);
-    if wanted.is_empty() {
+    if wanted == 0 {
         return Ok(());
     }
     let disabled = |tools| state.disable(tools);
