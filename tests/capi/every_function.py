@@ -4,11 +4,12 @@ Prints the functions that told their tool. It must not need pytest, nor judge bu
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import build
 import monitrace
-from scopes import FUNCTIONS, Scope
+from scopes import FUNCTIONS, CodeLike, Scope
 
 TOOL = 2
 
@@ -21,16 +22,27 @@ def main(path: str, *arguments: str) -> None:
     if arguments:
         producer.overrun(everything.capsule)
     monitoring.use_tool_id(TOOL, "sanitized")
+
+    def callback_for(told: list[object], answer: object) -> Callable[..., object]:
+        def callback(code: object, *values: object) -> object:
+            # The script fires events too.
+            if not isinstance(code, CodeLike):
+                return None
+            told.extend(values)
+            return answer
+
+        return callback
+
     for function in FUNCTIONS:
         told: list[object] = []
         event = getattr(monitoring.events, function.event, monitoring.events.BRANCH)
-        monitoring.register_callback(TOOL, event, lambda *values, told=told: told.extend(values))
+        monitoring.register_callback(TOOL, event, callback_for(told, None))
         monitoring.set_events(TOOL, getattr(monitoring.events, function.enables, event))
         for scope in (everything, Scope(producer, function.event), everything):
             with scope:
                 for _ in range(3):
                     scope.fire(function)
-        monitoring.register_callback(TOOL, event, lambda *_: monitoring.DISABLE)
+        monitoring.register_callback(TOOL, event, callback_for(told, monitoring.DISABLE))
         with everything:
             for _ in range(2):
                 try:
