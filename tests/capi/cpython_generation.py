@@ -9,7 +9,6 @@ import json
 import sys
 import types
 import unittest
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +65,7 @@ def main(tests: str, testcapi: str) -> None:
     stand_in(build.load(Path(testcapi)))
     spec: Any = importlib.util.spec_from_file_location("test_monitoring", tests)
     module = importlib.util.module_from_spec(spec)
-    load: Callable[[types.ModuleType], None] = spec.loader.exec_module
-    load(module)
+    spec.loader.exec_module(module)
     result = Result()
     unittest.defaultTestLoader.loadTestsFromTestCase(getattr(module, CASE)).run(result)
     print(json.dumps(result.outcomes))

@@ -306,7 +306,9 @@ def test_event_without_a_place_cannot_be_disabled(producer: ModuleType, function
     recorder = Recorder(monitoring.DISABLE)
     listen(function, recorder)
     with Scope(producer, function.event) as scope:
-        with pytest.raises(ValueError, match=rf"^Cannot disable {function.event} events\. Callback removed\.$"):
+        with pytest.raises(
+            ValueError, match=rf"^Cannot disable {function.event} events\. Callback removed\.$"
+        ):
             scope.fire(function)
         scope.fire(function)
     assert len(recorder.calls) == 1
@@ -566,9 +568,7 @@ def test_inactive_event_is_a_test_of_one_byte(producer: ModuleType, function: Fu
     # Nothing else is looked at, so no mistake is found, and a current exception stays.
     with Scope(producer, function.event) as scope:
         values = tuple(producer.NULL for _ in function.values) if function is not LINE else (1,)
-        scope.fire(
-            function, code_like=producer.NULL, offset=-1, values=values, current=ValueError("current")
-        )
+        scope.fire(function, code_like=producer.NULL, offset=-1, values=values, current=ValueError("current"))
 
 
 def test_current_exception_survives_entering(producer: ModuleType) -> None:
@@ -584,7 +584,7 @@ def test_objects_are_neither_leaked_nor_lost(producer: ModuleType) -> None:
         pass
 
     value, code_like, current = Value(), CodeLike(), ValueError("current")
-    values = {name: (value,) for name in BY_NAME} | {"fire_call": (len, value), "fire_line": (1,)}
+    values = dict.fromkeys(BY_NAME, (value,)) | {"fire_call": (len, value), "fire_line": (1,)}
     count = 0
 
     def callback(*_: object) -> None:
@@ -642,9 +642,7 @@ def test_header_is_included_anyhow(tmp_path: Path, language: str, standard: str,
     source.write_text("#define PY_SSIZE_T_CLEAN\n" * ("-include" not in includes))
     source.write_text("".join(f"#include <{name}>\n" for name in files) + USE)
     flags = ["-c", *(["-include", "monitrace.h"] if "-include" in includes else [])]
-    done = build.compile_source(
-        source, tmp_path / "use.o", language=language, standard=standard, flags=flags
-    )
+    done = build.compile_source(source, tmp_path / "use.o", language=language, standard=standard, flags=flags)
     assert (done.returncode, done.stderr) == (0, "")
 
 
