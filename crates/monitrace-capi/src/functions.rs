@@ -41,8 +41,18 @@ pub(crate) unsafe extern "C" fn enter_scope(
         };
         producer::enter(py, states, version, ids)
     };
-    // SAFETY: the C API is called with the GIL held.
-    unsafe { guard(body) }
+    // SAFETY: the C API is called with the GIL held. A scope may be entered with an exception set, with
+    // which nothing could be asked of the interpreter.
+    unsafe {
+        let current = Current::take();
+        let entered = guard(body);
+        match current {
+            Some(current) if entered == 0 => current.restore(),
+            Some(current) => current.forget(),
+            None => {}
+        }
+        entered
+    }
 }
 
 /// `PyMonitoring_ExitScope`: nothing is kept for a scope that was entered.

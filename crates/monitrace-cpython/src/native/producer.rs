@@ -269,27 +269,34 @@ mod through_interpreter {
         occurrence: &Occurrence<'_, '_>,
         disabled: impl Fn(Tools),
     ) -> PyResult<()> {
+        // The interpreter's functions do not look.
+        if quiet::is_quiet(py) {
+            return Ok(());
+        }
+        let (_, missing) = constants(py)?;
         if matches!(occurrence.event, Event::CReturn | Event::CRaise)
             && let Ok(cells) = Cells::find(py)
         {
             fire_by_table(py, cells, tools, occurrence, disabled)?;
             // What is left are the interpreter's own tools, which know its arguments.
             let state = State::with(tools & !ToolSet::ALL.bits());
-            return match state.active() != 0 && call_interpreter(&state, occurrence) < 0 {
+            return match state.active() != 0 && call_interpreter(&state, occurrence, missing) < 0 {
                 true => Err(PyErr::fetch(py)),
                 false => Ok(()),
             };
         }
         let state = State::with(tools);
         #[cfg(Py_3_14)]
-        let told = call_interpreter(&state, occurrence);
+        let told = call_interpreter(&state, occurrence, missing);
         #[cfg(not(Py_3_14))]
-        let told = super::super::branches::declare(occurrence.event, || call_interpreter(&state, occurrence));
+        let told = super::super::branches::declare(occurrence.event, || {
+            call_interpreter(&state, occurrence, missing)
+        });
         disabled(tools & !state.active());
         if told < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
     }
 
-    fn call_interpreter(state: &State, occurrence: &Occurrence<'_, '_>) -> c_int {
+    fn call_interpreter(state: &State, occurrence: &Occurrence<'_, '_>, missing: &Py<PyAny>) -> c_int {
         let event = occurrence.event;
         let state = (&raw const *state).cast_mut();
         let code = occurrence.code_like.as_ptr();
@@ -298,7 +305,8 @@ mod through_interpreter {
         let (value, arg0) = match occurrence.payload {
             Payload::Value(value) | Payload::Exception(value) => (value.as_ptr(), nothing),
             Payload::Call { callable, arg0 } => {
-                (callable.as_ptr(), arg0.map_or(nothing, |arg0| arg0.as_ptr()))
+                // NULL would reach the callback.
+                (callable.as_ptr(), arg0.unwrap_or(missing).as_ptr())
             }
             _ => (occurrence.destination.map_or(nothing, |to| to.as_ptr()), nothing),
         };

@@ -7,6 +7,7 @@
 use super::{Occurrence, way};
 use monitrace_core::Payload;
 use pyo3::prelude::*;
+use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
@@ -18,7 +19,10 @@ pub(super) struct LastCall<'py> {
 
 struct Kept {
     thread: u64,
-    code_like: usize,
+    /// A weak reference, or the object itself if there can be none.
+    code_like: Py<PyAny>,
+    /// Its address, by which it is looked for: perhaps another's by now.
+    address: usize,
     callable: Py<PyAny>,
     arg0: Option<Py<PyAny>>,
 }
@@ -37,6 +41,7 @@ fn remove(which: impl Fn(&Kept) -> bool) -> Option<Kept> {
 
 fn drop_now(py: Python<'_>, kept: Option<Kept>) {
     if let Some(kept) = kept {
+        kept.code_like.drop_ref(py);
         kept.callable.drop_ref(py);
         if let Some(arg0) = kept.arg0 {
             arg0.drop_ref(py);
@@ -47,15 +52,20 @@ fn drop_now(py: Python<'_>, kept: Option<Kept>) {
 /// Keeps what is called, in place of this code-like's call before.
 pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>) {
     let Payload::Call { callable, arg0 } = occurrence.payload else { return };
-    let (thread, code_like) = (way::thread(), occurrence.code_like.as_ptr() as usize);
-    let before = remove(|kept| (kept.thread, kept.code_like) == (thread, code_like));
+    let (thread, address) = (way::thread(), occurrence.code_like.as_ptr() as usize);
+    let before = remove(|kept| (kept.thread, kept.address) == (thread, address));
     drop_now(py, before);
     if !way::ends_are_heard(py) {
         return;
     }
+    let code_like = match PyWeakrefReference::new(occurrence.code_like) {
+        Ok(reference) => reference.into_any().unbind(),
+        Err(_) => occurrence.code_like.clone().unbind(),
+    };
     let kept = Kept {
         thread,
         code_like,
+        address,
         callable: callable.clone_ref(py),
         arg0: arg0.map(|arg0| arg0.clone_ref(py)),
     };
@@ -69,7 +79,14 @@ pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>) {
 
 /// The last call of a code-like in this thread, which is not known any more then.
 pub(super) fn take<'py>(py: Python<'py>, code_like: &Bound<'py, PyAny>) -> Option<LastCall<'py>> {
-    let (thread, code_like) = (way::thread(), code_like.as_ptr() as usize);
-    let kept = remove(|kept| (kept.thread, kept.code_like) == (thread, code_like))?;
-    Some(LastCall { callable: kept.callable.into_bound(py), arg0: kept.arg0.map(|arg0| arg0.into_bound(py)) })
+    let (thread, address) = (way::thread(), code_like.as_ptr() as usize);
+    let kept = remove(|kept| (kept.thread, kept.address) == (thread, address))?;
+    let call =
+        LastCall { callable: kept.callable.into_bound(py), arg0: kept.arg0.map(|arg0| arg0.into_bound(py)) };
+    let known = kept.code_like.into_bound(py);
+    let is_its = match known.cast::<PyWeakrefReference>() {
+        Ok(reference) => reference.upgrade().is_some_and(|alive| alive.is(code_like)),
+        Err(_) => known.is(code_like),
+    };
+    is_its.then_some(call)
 }
