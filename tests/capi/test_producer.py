@@ -10,7 +10,7 @@ from typing import Any
 import build
 import monitrace
 import pytest
-from scopes import FUNCTIONS, CodeLike, Function, Scope
+from scopes import FUNCTIONS, CodeLike, Function, Scope, bits
 
 monitoring = monitrace.install()
 EVENTS = monitoring.events
@@ -49,16 +49,16 @@ def tools() -> Iterator[None]:
         monitoring.free_tool_id(tool)
 
 
-def bit(event: str) -> int:
-    """The event's bit; on versions that know one event for both sides of a branch, that one's."""
-    return int(getattr(EVENTS, event, 0) or EVENTS.BRANCH)
+def event_set(event: str) -> int:
+    """The event's bit, or bits: see scopes.bits."""
+    return sum(bits(EVENTS, event))
 
 
 def never_called() -> None:
     """Gives its code object to a scope."""
 
 
-def register(tool: int, event: int, callback: Callback) -> None:
+def register(tool: int, event: str, callback: Callback) -> None:
     """Register what is told of the producer's code alone: the tests themselves fire events too."""
 
     def ours_only(code: object, *arguments: object) -> object:
@@ -66,12 +66,18 @@ def register(tool: int, event: int, callback: Callback) -> None:
             return callback(code, *arguments)
         return None
 
-    monitoring.register_callback(tool, event, ours_only)
+    for bit in bits(EVENTS, event):
+        monitoring.register_callback(tool, bit, ours_only)
+
+
+def unregister(tool: int, event: str) -> list[object]:
+    """What was registered, for each bit of the event."""
+    return [monitoring.register_callback(tool, bit, None) for bit in bits(EVENTS, event)]
 
 
 def listen(function: Function, callback: Callback, tool: int = LOW) -> None:
-    register(tool, bit(function.event), callback)
-    monitoring.set_events(tool, bit(function.enables))
+    register(tool, function.event, callback)
+    monitoring.set_events(tool, event_set(function.enables))
 
 
 def forget(tool: int = LOW) -> None:
@@ -147,7 +153,7 @@ def test_code_object_is_passed_on(producer: ModuleType) -> None:
 @pytest.mark.skipif(not SIDES, reason="this version has one event for both sides of a branch")
 def test_branch_event_stands_for_both_sides(producer: ModuleType) -> None:
     recorder = Recorder()
-    register(LOW, EVENTS.BRANCH, recorder)
+    register(LOW, "BRANCH", recorder)
     monitoring.set_events(LOW, EVENTS.BRANCH)
     with Scope(producer, "BRANCH_LEFT", "BRANCH_RIGHT", "BRANCH") as scope:
         assert scope.active == (1 << LOW,) * 3
@@ -326,7 +332,7 @@ def test_event_without_a_place_cannot_be_disabled(producer: ModuleType, function
             scope.fire(function)
         scope.fire(function)
     assert len(recorder.calls) == 1
-    assert monitoring.register_callback(LOW, bit(function.event), None) is None
+    assert unregister(LOW, function.event) == [None]
 
 
 @each_function
@@ -355,7 +361,7 @@ def test_nothing_is_told_while_a_callback_runs(producer: ModuleType, function: F
 
 
 def test_event_without_a_callback_is_nothing(producer: ModuleType) -> None:
-    monitoring.set_events(LOW, bit("PY_START"))
+    monitoring.set_events(LOW, event_set("PY_START"))
     with Scope(producer, "PY_START") as scope:
         scope.fire(START)
 
@@ -420,9 +426,9 @@ def test_callback_is_exchanged_without_entering_again(producer: ModuleType) -> N
     listen(START, first)
     with Scope(producer, "PY_START") as scope:
         scope.fire(START)
-        register(LOW, bit("PY_START"), second)
+        register(LOW, "PY_START", second)
         scope.fire(START)
-        monitoring.register_callback(LOW, bit("PY_START"), None)
+        unregister(LOW, "PY_START")
         scope.fire(START)
     assert (len(first.calls), len(second.calls)) == (1, 1)
 
@@ -435,7 +441,7 @@ def test_freed_tool_is_told_nothing(producer: ModuleType) -> None:
     scope.fire(START)
     if (3, 12) <= sys.version_info < (3, 14):
         # There, freeing a tool's id leaves its events and callbacks as they are.
-        monitoring.register_callback(LOW, bit("PY_START"), None)
+        unregister(LOW, "PY_START")
         forget()
     monitoring.free_tool_id(LOW)
     # Its state still names the tool.
@@ -463,7 +469,7 @@ def test_every_event_in_one_scope(producer: ModuleType) -> None:
     # More slots than there are tools, and each event in its own.
     scope = Scope(producer, *(function.event for function in FUNCTIONS))
     for function in FUNCTIONS:
-        if function.event == "BRANCH" or bit(function.event) == EVENTS.BRANCH:
+        if function.event == "BRANCH" or event_set(function.event) == EVENTS.BRANCH:
             continue  # It stands for other slots too.
         recorder = Recorder()
         listen(function, recorder)
@@ -474,7 +480,7 @@ def test_every_event_in_one_scope(producer: ModuleType) -> None:
             assert heard <= {function.event} | kin(function)
             scope.fire(function)
         assert len(recorder.calls) == 1
-        monitoring.register_callback(LOW, bit(function.event), None)
+        unregister(LOW, function.event)
 
 
 # ---- Mistakes -----------------------------------------------------------------------------------
@@ -623,7 +629,7 @@ def test_objects_are_neither_leaked_nor_lost(producer: ModuleType) -> None:
                         current=current if function.takes_exception else None,
                         values=values[function.name] if function.values else (),
                     )
-            monitoring.register_callback(LOW, bit(function.event), None)
+            unregister(LOW, function.event)
 
     everything()
     before = [sys.getrefcount(kept) for kept in (value, code_like, current)]
