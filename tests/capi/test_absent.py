@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import build
+import monitrace
 import pytest
 
+# Where the package is, for processes that get nothing from the environment.
+PACKAGES = str(Path(monitrace.__file__).parents[1])
 NATIVE = sys.version_info >= (3, 13)
 
 # `hide` and `show` change what an import of the package gives; the header looks for `monitrace._native`.
@@ -65,7 +68,7 @@ def run(producer: Path, code: str) -> dict[str, Any]:
     """What the code says, in a process that has not imported the package yet."""
     done = subprocess.run(
         # Isolated, so that nothing of the environment imports it.
-        [sys.executable, "-I", "-c", f"{PRELUDE}{code}\nprint(json.dumps(said))", str(producer)],
+        [sys.executable, "-I", "-c", f"{PRELUDE}{code}\nprint(json.dumps(said))", str(producer), PACKAGES],
         capture_output=True,
         text=True,
         timeout=60,
@@ -232,6 +235,7 @@ scope = producer.new_scope(ids)
 producer.enter(scope, "", NULL)
 said["before"] = list(producer.active(scope))
 show(finder)
+sys.path.insert(0, sys.argv[2])
 import monitrace
 m = monitrace.install()
 told = []
