@@ -17,8 +17,10 @@ monitoring: ModuleType
 def install() -> ModuleType:
     """Make ``sys.monitoring`` complete in this process and return it.
 
-    On Python 3.11, which has none, it is set. On 3.12 and later it is the interpreter's own, and
-    nothing is added to it yet. Calling this twice is the same as once.
+    On Python 3.11, which has none, it is set. On 3.12 and later it is the interpreter's own, with
+    ``set_local_events`` and ``get_local_events`` that take code-likes too: objects with
+    ``co_name``, ``co_filename`` and ``co_firstlineno`` for which C code fires events. Calling this
+    twice is the same as once.
 
     Raises ImportError, with the reason, in an interpreter that monitrace was not made for.
     """

@@ -7,6 +7,8 @@ __all__ = ["EVENTS", "Trace", "__version__", "install", "monitoring", "uninstall
 
 __version__: Final[str]
 EVENTS: Final[tuple[str, ...]]
+_C_API: Final[object]
+"""The table of functions behind monitrace.h, in a capsule."""
 
 @final
 class Trace:

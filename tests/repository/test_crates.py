@@ -15,11 +15,12 @@ MAY_USE: dict[str, set[str]] = {
     "monitrace-core": set(),
     "monitrace-tools": {"monitrace-core"},
     "monitrace-cpython": {"monitrace-core"},
-    "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython"},
+    "monitrace-capi": {"monitrace-core", "monitrace-cpython"},
+    "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython", "monitrace-capi"},
     "monitrace-bench": {"monitrace-core", "monitrace-cpython"},
     "monitrace-bench-engine": {"monitrace-core"},
 }
-KNOW_PYTHON = {"monitrace-cpython", "monitrace-py", "monitrace-bench"}
+KNOW_PYTHON = {"monitrace-cpython", "monitrace-capi", "monitrace-py", "monitrace-bench"}
 
 # Crates and modules without `unsafe`. A module's whole folder is covered by the line in its mod.rs.
 SAFE = [
@@ -28,6 +29,7 @@ SAFE = [
     "crates/monitrace-py/src/lib.rs",
     "crates/monitrace-cpython/src/bytecode/mod.rs",
     "crates/monitrace-cpython/src/native/branches.rs",
+    "crates/monitrace-cpython/src/native/namespace.rs",
     "crates/monitrace-cpython/src/native/listener.rs",
     "benches/native/src/lib.rs",
     "benches/engine/src/main.rs",
