@@ -86,7 +86,8 @@ pub fn publish(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let pointer = NonNull::from(&API).cast::<c_void>();
     // SAFETY: the table is a static, and C knows its layout by its version.
     let capsule = unsafe { PyCapsule::new_with_pointer(py, pointer, CAPSULE)? };
-    module.add("_C_API", capsule)?;
+    // Not `add`, which would export it: it is for C.
+    module.setattr("_C_API", capsule)?;
     wake(py)
 }
 
