@@ -1,7 +1,7 @@
 //! Events of code that is not Python's own: what the Monitoring C API stands on.
 //!
 //! A producer keeps the states of its scopes itself. [`enter`] fills them when the configuration has
-//! changed, and [`fire`] tells of one event. Who dispatches is decided below ([`way`]): the engine on
+//! changed, and [`fire`] tells of one event. Who dispatches is decided by `way` below: the engine on
 //! 3.11, the interpreter where it can. This must never be reached without the GIL, nor dispatch.
 
 mod code_likes;
