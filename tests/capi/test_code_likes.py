@@ -87,3 +87,32 @@ def test_tool_that_is_not_in_use_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^tool 2 is not in use$"):
         monitoring.set_local_events(TOOL, CodeLike(), EVENT)
     assert monitoring.get_local_events(TOOL, CodeLike()) == 0
+
+
+def test_scopes_stay_up_to_date_while_there_are_local_events(
+    producer: ModuleType, told: list[object]
+) -> None:
+    code_like = CodeLike()
+    monitoring.set_local_events(TOOL, code_like, EVENT)
+    scopes = [Scope(producer, "LINE", code_like=code_like) for _ in range(2)]
+    versions = []
+    for _ in range(3):
+        for scope in scopes:
+            scope.enter()
+            versions.append(scope.version)
+    # Looking for tools that were cleared must not look like another change.
+    assert len(set(versions)) == 1
+    assert told == []
+
+
+def test_local_events_take_nothing_from_a_scope_that_was_entered(
+    producer: ModuleType, told: list[object]
+) -> None:
+    running = Scope(producer, "LINE")
+    monitoring.set_events(TOOL, EVENT)
+    running.enter()
+    other = CodeLike()
+    monitoring.set_local_events(TOOL, other, EVENT)
+    running.fire(LINE)
+    assert told.count(running.code_like) == 1
+    monitoring.set_events(TOOL, 0)

@@ -12,6 +12,7 @@ use monitrace_core::{EventSet, ToolId};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCode, PyDict, PyModule, PyTuple};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The interpreter's own functions.
 struct Natives {
@@ -25,20 +26,12 @@ struct Natives {
 
 static NATIVES: PyOnceLock<Natives> = PyOnceLock::new();
 
-/// The functions that are replaced, and what by.
-fn ours(py: Python<'_>) -> PyResult<Vec<(&'static str, Bound<'_, PyAny>)>> {
-    Ok(vec![
-        ("set_local_events", wrap_pyfunction!(set_local_events, py)?.into_any()),
-        ("get_local_events", wrap_pyfunction!(get_local_events, py)?.into_any()),
-        #[cfg(not(Py_3_14))]
-        ("free_tool_id", wrap_pyfunction!(free_tool_id, py)?.into_any()),
-    ])
-}
+static INSTALLED: AtomicBool = AtomicBool::new(false);
 
 /// Puts our functions in place. Twice is once.
 pub(super) fn install(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = monitoring.py();
-    if is_installed(monitoring)? {
+    if INSTALLED.swap(true, Relaxed) {
         return Ok(());
     }
     NATIVES.get_or_try_init(py, || -> PyResult<Natives> {
@@ -51,32 +44,23 @@ pub(super) fn install(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
             nobody: nobody.unbind(),
         })
     })?;
-    for (name, function) in ours(py)? {
-        monitoring.setattr(name, function)?;
-    }
-    INSTALLED.store(true, std::sync::atomic::Ordering::Relaxed);
+    monitoring.setattr("set_local_events", wrap_pyfunction!(set_local_events, py)?)?;
+    monitoring.setattr("get_local_events", wrap_pyfunction!(get_local_events, py)?)?;
+    #[cfg(not(Py_3_14))]
+    monitoring.setattr("free_tool_id", wrap_pyfunction!(free_tool_id, py)?)?;
     Ok(())
-}
-
-static INSTALLED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-
-fn is_installed(_monitoring: &Bound<'_, PyModule>) -> PyResult<bool> {
-    Ok(INSTALLED.load(std::sync::atomic::Ordering::Relaxed))
 }
 
 /// Puts the interpreter's own functions back.
 pub(super) fn uninstall(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = monitoring.py();
-    if !is_installed(monitoring)? {
-        return Ok(());
-    }
-    if let Some(natives) = NATIVES.get(py) {
+    if INSTALLED.swap(false, Relaxed)
+        && let Some(natives) = NATIVES.get(monitoring.py())
+    {
         monitoring.setattr("set_local_events", &natives.set_local_events)?;
         monitoring.setattr("get_local_events", &natives.get_local_events)?;
         #[cfg(not(Py_3_14))]
         monitoring.setattr("free_tool_id", &natives.free_tool_id)?;
     }
-    INSTALLED.store(false, std::sync::atomic::Ordering::Relaxed);
     Ok(())
 }
 
@@ -119,7 +103,7 @@ fn set_local_events(
     let ancillary = EventSet::C_RETURN | EventSet::C_RAISE;
     let events = event_ids::set(bits.extract()?).unwrap_or_default() - ancillary;
     let tool = known_tool(tool.extract()?)?;
-    marks::check(py, tool)?;
+    marks::check(py)?;
     producer::set_local_events(&code, tool, events)?;
     marks::set(py, tool)?;
     Ok(py.None())
@@ -139,7 +123,7 @@ fn get_local_events(
     let tool = args.get_item(0)?;
     natives.get_local_events.call1(py, (&tool, &natives.nobody))?;
     let tool = known_tool(tool.extract()?)?;
-    marks::check(py, tool)?;
+    marks::check(py)?;
     let events = producer::local_events(&code, tool);
     Ok(native_bits(events).into_pyobject(py)?.into_any().unbind())
 }
@@ -175,12 +159,7 @@ fn free_tool_id(
 /// Brings the local events of code-likes in line with the tools that there are.
 #[cfg(Py_3_13)]
 pub(super) fn check_tools(py: Python<'_>) -> PyResult<()> {
-    if NATIVES.get(py).is_some() {
-        for tool in ToolId::all() {
-            marks::check(py, tool)?;
-        }
-    }
-    Ok(())
+    marks::check(py)
 }
 
 /// 3.14 and later: finding out that a tool was cleared or freed, for which there is no other way.
@@ -191,6 +170,7 @@ pub(super) fn check_tools(py: Python<'_>) -> PyResult<()> {
 #[cfg(Py_3_14)]
 mod marks {
     use super::*;
+    use std::sync::atomic::AtomicU64;
     use std::sync::{Mutex, PoisonError};
 
     static MARKS: [Mutex<Option<Py<PyAny>>>; ToolId::COUNT] = [const { Mutex::new(None) }; ToolId::COUNT];
@@ -215,8 +195,22 @@ mod marks {
         Ok(())
     }
 
-    /// Forgets what the tool wanted of code-likes if it was cleared since.
-    pub(super) fn check(py: Python<'_>, tool: ToolId) -> PyResult<()> {
+    /// The interpreter's version when the marks were looked at last. Clearing a tool moves it; so does
+    /// looking, which must not be done again for that alone.
+    static CHECKED: AtomicU64 = AtomicU64::new(0);
+
+    /// Forgets what tools wanted of code-likes that were cleared since.
+    pub(super) fn check(py: Python<'_>) -> PyResult<()> {
+        if crate::native::producer::interpreter_version() != CHECKED.load(Relaxed) {
+            for tool in ToolId::all() {
+                check_tool(py, tool)?;
+            }
+            CHECKED.store(crate::native::producer::interpreter_version(), Relaxed);
+        }
+        Ok(())
+    }
+
+    fn check_tool(py: Python<'_>, tool: ToolId) -> PyResult<()> {
         let Some(code) = mark(py, tool) else { return Ok(()) };
         let monitoring = super::super::monitoring(py)?;
         let natives = natives(py)?;
@@ -265,7 +259,7 @@ mod marks {
         Ok(())
     }
 
-    pub(super) fn check(_py: Python<'_>, _tool: ToolId) -> PyResult<()> {
+    pub(super) fn check(_py: Python<'_>) -> PyResult<()> {
         Ok(())
     }
 }

@@ -22,6 +22,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 #[cfg(not(Py_3_13))]
 pub(crate) use by_table::{enter, fire, installed, is_up_to_date, tools};
+#[cfg(Py_3_14)]
+pub(crate) use through_interpreter::interpreter_version;
 #[cfg(Py_3_13)]
 pub(crate) use through_interpreter::{enter, fire, installed, is_up_to_date, tools};
 
@@ -207,7 +209,7 @@ mod through_interpreter {
     }
 
     /// The interpreter's version.
-    fn interpreter_version() -> u64 {
+    pub(crate) fn interpreter_version() -> u64 {
         let mut version = 0;
         // SAFETY: the GIL is held; no state is asked for.
         unsafe { api::PyMonitoring_EnterScope(ptr::null_mut(), &mut version, ptr::null(), 0) };

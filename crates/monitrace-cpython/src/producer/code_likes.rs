@@ -4,7 +4,7 @@
 //! does. An entry is found by the object's address and goes with the object: a weak reference says
 //! when. It must never keep a code-like alive, nor know code objects.
 
-use super::{Occurrence, Tools, WORDS};
+use super::{Occurrence, Tools, WORDS, way};
 use monitrace_core::{Event, EventSet, ToolId, ToolSet};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -63,8 +63,7 @@ pub(crate) fn heard(set: EventSet) -> EventSet {
     if set.contains(EventSet::CALL) { set | EventSet::C_RETURN | EventSet::C_RAISE } else { set }
 }
 
-/// Whether an object can stand for a code object: it has a name, a file and a first line, and can be
-/// weakly referenced.
+/// Whether an object can stand for a code object: it has a name, a file and a first line.
 ///
 /// # Errors
 /// `TypeError` if not.
@@ -92,6 +91,10 @@ pub(crate) fn local_events(object: &Bound<'_, PyAny>, tool: ToolId) -> EventSet 
 pub(crate) fn set_local_events(object: &Bound<'_, PyAny>, tool: ToolId, events: EventSet) -> PyResult<()> {
     let py = object.py();
     let address = object.as_ptr() as usize;
+    if none_has_local_events() {
+        // Scopes that are entered now tell of events of all code until they ask again.
+        note_global(&way::tools(py)?.1);
+    }
     let known = lock().entries.contains_key(&address);
     let mut fresh = None;
     if !known {

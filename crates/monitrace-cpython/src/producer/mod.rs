@@ -160,11 +160,9 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
 /// fires, so that all tools with local events somewhere count.
 fn tools_of(events: EventSet, tools: &[Tools; Event::COUNT]) -> Tools {
     // CALL is to be heard by whoever wants to know how it ends.
-    let events = match events.contains(EventSet::CALL) {
-        true => events | EventSet::C_RETURN | EventSet::C_RAISE,
-        false => events,
-    };
-    events.events().fold(0, |all, event| all | tools[event as usize] | code_likes::tools_anywhere(event))
+    code_likes::heard(events)
+        .events()
+        .fold(0, |all, event| all | tools[event as usize] | code_likes::tools_anywhere(event))
 }
 
 /// Tells the tools of one state of one event.
