@@ -2,16 +2,18 @@
 //! things stand; it must never decide where an event happens.
 
 use super::exception_table::{self, Entry};
+use super::depth::UNREACHED;
 use super::instruction::{NONE, encode, extensions};
 use super::line_table::{Position, Writer};
 use super::opcodes::{
     CALL, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
-    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, SEND, YIELD_VALUE, facts,
+    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, RERAISE, SEND, SWAP, YIELD_VALUE, facts,
 };
 use super::places::{Analysis, Side, side};
-use super::units::{Moved, START, UnitMap};
+use super::units::{Block, Moved, Next, START, UnitMap};
 use super::{Place, RewriteError};
 use monitrace_core::UnitIndex;
+use std::ops::Range;
 
 /// The exception table cannot hold larger positions.
 const MOST_UNITS: u32 = (1 << 30) - 1;
@@ -20,8 +22,10 @@ const MOST_UNITS: u32 = (1 << 30) - 1;
 pub struct Plan<'a> {
     /// Whether to hook the place with this index in [`Analysis::places`].
     pub wanted: &'a dyn Fn(usize) -> bool,
+    /// Whether what is raised is to pass a gate.
+    pub gates: bool,
     /// The stack size, in slots, of frames that run already. Places whose hook would not fit are
-    /// left out; `None` is no limit.
+    /// left out, and so are gates; `None` is no limit.
     pub stack_limit: Option<u32>,
     /// Where a running frame enters the copy.
     pub landing: Option<Landing>,
@@ -42,6 +46,8 @@ pub enum Landing {
         /// What ran last.
         from: UnitIndex,
     },
+    /// The instruction that contains the unit is next, its hooks have run.
+    Own(UnitIndex),
 }
 
 /// A hook in a copy. The constant of the hook with index `i` is `const_count + i`.
@@ -53,6 +59,19 @@ pub struct Hook {
     pub unit: UnitIndex,
     /// The argument of the `JUMP_FORWARD` that, written over the first unit, leads behind the hook.
     pub skip: u8,
+}
+
+/// A block that exceptions pass on their way to one handler, or out of the frame. The constant of the
+/// gate with index `i` is `const_count + hooks.len() + i`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gate {
+    /// Its hook's first unit in the copy.
+    pub unit: UnitIndex,
+    /// From there to the unit that asks for the constant's truth.
+    pub skip: u8,
+    /// How many slots of the stack are in use there. The topmost is the exception, and below it lies the
+    /// position, in units of the copy, at which it was raised.
+    pub depth: u32,
 }
 
 /// A copy with hooks.
@@ -68,7 +87,9 @@ pub struct Rewritten {
     pub stack_size: u32,
     /// The hooks, in the order of the copy.
     pub hooks: Vec<Hook>,
-    /// The first unit of the landing.
+    /// The gates, in the order of the copy, behind all instructions of the original.
+    pub gates: Vec<Gate>,
+    /// The first unit of the landing, behind everything else.
     pub landing: Option<UnitIndex>,
     /// How many slots a frame has in use when it enters there, the two that are pushed included.
     pub landing_depth: Option<u32>,
@@ -77,9 +98,19 @@ pub struct Rewritten {
 }
 
 impl Rewritten {
+    /// How many constants the copy has behind those of the original: its hooks, then its gates.
+    pub fn added_consts(&self) -> u32 {
+        (self.hooks.len() + self.gates.len()) as u32
+    }
+
     /// See [`UnitMap::original_unit`].
     pub fn original_unit(&self, copy: UnitIndex) -> UnitIndex {
         self.units.original_unit(copy)
+    }
+
+    /// See [`UnitMap::next`].
+    pub fn next(&self, copy: UnitIndex) -> Next {
+        self.units.next(copy)
     }
 
     /// See [`UnitMap::copy_unit`].
@@ -123,10 +154,11 @@ impl Item {
 }
 
 /// Where a jump leads: to which part of an instruction's items.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Label {
     Enter(u32),
     Past(u32),
+    Own(u32),
     Behind(u32),
 }
 
@@ -137,6 +169,13 @@ struct Parts {
     enter: u32,
     past: u32,
     own: u32,
+}
+
+/// A gate as items.
+struct GateItems {
+    items: Range<usize>,
+    /// The depth of the stack at its hook.
+    depth: u32,
 }
 
 /// The items of a landing.
@@ -152,8 +191,13 @@ struct Assembler<'a> {
     analysis: &'a Analysis,
     items: Vec<Item>,
     parts: Vec<Parts>,
+    /// How many items belong to instructions.
+    in_line: usize,
     /// The place and the item of each hook.
     hooks: Vec<(usize, u32)>,
+    gates: Vec<GateItems>,
+    /// From [`Assembler::way`] to the index of the gate, if there is one.
+    gate_of: Vec<Option<usize>>,
     stack_size: u32,
 }
 
@@ -169,10 +213,17 @@ impl Analysis {
             analysis: self,
             items: Vec::with_capacity(self.instructions.len() + self.places.len() + 8),
             parts: Vec::with_capacity(self.instructions.len()),
+            in_line: 0,
             hooks: Vec::new(),
+            gates: Vec::new(),
+            gate_of: Vec::new(),
             stack_size: self.stack_size,
         };
         assembler.add_instructions(plan)?;
+        assembler.in_line = assembler.items.len();
+        if plan.gates {
+            assembler.add_gates(plan.stack_limit)?;
+        }
         let landing =
             plan.landing.map(|landing| assembler.add_landing(landing, plan.stack_limit)).transpose()?;
         assembler.finish(landing)
@@ -188,8 +239,8 @@ impl Assembler<'_> {
             while analysis.instruction_of.get(next_place) == Some(&(k as u32)) {
                 let place = &analysis.places[next_place];
                 let fits = plan.stack_limit.is_none_or(|limit| place.depth < limit);
-                if fits && (plan.wanted)(next_place) {
-                    wanted[side(place.event) as usize] = Some(next_place);
+                if let Some(side) = side(place.event).filter(|_| fits && (plan.wanted)(next_place)) {
+                    wanted[side as usize] = Some(next_place);
                 }
                 next_place += 1;
             }
@@ -262,12 +313,92 @@ impl Assembler<'_> {
 
     fn add_hook(&mut self, place: usize, plain: Item) -> Result<(), RewriteError> {
         let Place { depth, .. } = self.analysis.places[place];
-        let arg = u32::try_from(self.hooks.len()).ok().and_then(|i| self.analysis.const_count.checked_add(i));
+        let item = self.hook_item(self.hooks.len(), depth, plain)?;
+        self.hooks.push((place, self.items.len() as u32));
+        self.items.push(item);
+        Ok(())
+    }
+
+    /// A hook with so many slots of the stack in use before it, whose constant is the `nth` of ours.
+    fn hook_item(&mut self, nth: usize, depth: u32, plain: Item) -> Result<Item, RewriteError> {
+        let arg = u32::try_from(nth).ok().and_then(|i| self.analysis.const_count.checked_add(i));
         let arg = arg.ok_or(RewriteError::Length)?;
         self.stack_size = self.stack_size.max(depth + 1);
-        self.hooks.push((place, self.items.len() as u32));
         let extended = extensions(arg);
-        self.items.push(Item { opcode: LOAD_CONST, extended, tail: 1, is_hook: true, arg, ..plain });
+        Ok(Item { opcode: LOAD_CONST, extended, tail: 1, is_hook: true, arg, ..plain })
+    }
+
+    /// Where an exception enters the handler of one of the original's guards.
+    fn handler_label(&self, owner: u32, guard: u32) -> Option<Label> {
+        let handler = self.analysis.guards.get(guard as usize)?.handler;
+        let changes = self.analysis.changes_line_by_raising(owner as usize, handler as usize);
+        Some(if changes { Label::Enter(handler) } else { Label::Past(handler) })
+    }
+
+    /// A number for the way that exceptions of an item take: to the start of a handler, into it from its
+    /// own line, or out of the frame.
+    fn way(&self, item: &Item) -> usize {
+        let guard = self.analysis.guards.get(item.guard as usize);
+        match (guard, self.handler_label(item.owner, item.guard)) {
+            (Some(guard), Some(Label::Enter(_))) => 2 * guard.alike as usize,
+            (Some(guard), _) => 2 * guard.alike as usize + 1,
+            (None, _) => 2 * self.analysis.guards.len(),
+        }
+    }
+
+    /// The gate of what an item raises, if it has one.
+    fn gate(&self, item: &Item) -> Option<&GateItems> {
+        let is_own = item.owner as usize >= self.analysis.first;
+        let index = self.gate_of.get(self.way(item)).copied().flatten().filter(|_| is_own);
+        index.map(|index| &self.gates[index])
+    }
+
+    /// Adds a gate for each way that an exception can take from the program's own instructions.
+    fn add_gates(&mut self, limit: Option<u32>) -> Result<(), RewriteError> {
+        let analysis = self.analysis;
+        self.gate_of = vec![None; 2 * analysis.guards.len() + 1];
+        for i in 0..self.items.len() {
+            let item = self.items[i];
+            let owner = item.owner as usize;
+            if owner < analysis.first || analysis.depths[owner] == UNREACHED || self.gate(&item).is_some() {
+                continue;
+            }
+            let way = self.way(&item);
+            let guard = analysis.guards.get(item.guard as usize);
+            let depth = guard.map_or(0, |guard| guard.depth) + 2;
+            if limit.is_some_and(|limit| depth + 1 > limit) {
+                continue;
+            }
+            let start = self.items.len();
+            // Who it belongs to is known when something passes it; until then it has no position.
+            let plain = Item {
+                opcode: NOP,
+                extended: 0,
+                tail: 0,
+                jump: Jump::No,
+                is_hook: false,
+                has_position: false,
+                arg: 0,
+                label: self.handler_label(item.owner, item.guard).unwrap_or(Label::Past(item.owner)),
+                owner: guard.map_or(analysis.first as u32, |guard| guard.handler),
+                guard: item.guard,
+            };
+            let hook = self.hook_item(self.hooks.len() + self.gates.len(), depth, plain)?;
+            self.items.push(hook);
+            match guard {
+                Some(guard) => {
+                    if !guard.lasti {
+                        self.items.push(Item { opcode: SWAP, arg: 2, ..plain });
+                        self.items.push(Item { opcode: POP_TOP, ..plain });
+                    }
+                    let opcode = JUMP_BACKWARD_NO_INTERRUPT;
+                    self.items.push(Item { opcode, jump: Jump::Backward, ..plain });
+                }
+                None => self.items.push(Item { opcode: RERAISE, arg: 1, ..plain }),
+            }
+            self.gate_of[way] = Some(self.gates.len());
+            self.gates.push(GateItems { items: start..self.items.len(), depth });
+        }
         Ok(())
     }
 
@@ -289,7 +420,7 @@ impl Assembler<'_> {
     fn add_landing(&mut self, landing: Landing, limit: Option<u32>) -> Result<Pad, RewriteError> {
         let analysis = self.analysis;
         let unit = match landing {
-            Landing::After(unit) | Landing::At { unit, .. } => unit,
+            Landing::After(unit) | Landing::At { unit, .. } | Landing::Own(unit) => unit,
         };
         let refused = RewriteError::Landing(unit);
         let containing = |unit| analysis.containing(unit).ok_or(refused);
@@ -302,6 +433,7 @@ impl Assembler<'_> {
                 (Label::Enter(k as u32), analysis.depths[k])
             }
             Landing::At { .. } => (Label::Past(k as u32), analysis.depths[k]),
+            Landing::Own(_) => (Label::Own(k as u32), analysis.depths[k]),
         };
         if limit.is_some_and(|limit| depth + 2 > limit) {
             return Err(refused);
@@ -330,6 +462,7 @@ impl Assembler<'_> {
         let item = match label {
             Label::Enter(k) => self.parts[k as usize].enter,
             Label::Past(k) => self.parts[k as usize].past,
+            Label::Own(k) => self.parts[k as usize].own,
             Label::Behind(k) => self.parts[k as usize].own + 1,
         };
         item as usize
@@ -398,29 +531,50 @@ impl Assembler<'_> {
             lines.add(item.units(), if item.has_position { position } else { Position::NONE });
         }
 
+        let mut hooked = vec![NONE; self.parts.len()];
         let hooks = self.hooks.iter().map(|&(place, item)| {
-            let skip = (self.items[item as usize].units() - 1) as u8;
+            let of_item = &self.items[item as usize];
+            if side(analysis.places[place].event) != Some(Side::BeforeFromOtherLine) {
+                hooked[of_item.owner as usize] = analysis.places[place].offset.0 / 2;
+            }
+            let skip = (of_item.units() - 1) as u8;
             Hook { place, unit: UnitIndex(starts[item as usize]), skip }
         });
+        let hooks = hooks.collect();
+        let gates = self.gates.iter().map(|gate| {
+            let skip = (self.items[gate.items.start].units() - 1) as u8;
+            Gate { unit: UnitIndex(starts[gate.items.start]), skip, depth: gate.depth }
+        });
+        let blocks = self.gates.iter().map(|gate| {
+            let owner = self.items[gate.items.start].owner;
+            let stands_for = analysis.instructions[owner as usize].start;
+            Block { start: starts[gate.items.start], stands_for }
+        });
+        let pad = landing.as_ref();
+        let pad = pad.map(|pad| Block { start: starts[pad.first as usize], stands_for: pad.stands_for });
+        let blocks: Box<[Block]> = blocks.chain(pad).collect();
         let moved = self.parts.iter().enumerate().map(|(k, parts)| Moved {
             original: analysis.instructions[k].start,
             line: if analysis.is_start(k) { START } else { analysis.positions[k].line_or_none() },
             first: starts[parts.first as usize],
             enter: starts[parts.enter as usize],
             past: starts[parts.past as usize],
+            own: starts[parts.own as usize],
             last: starts[parts.own as usize + 1] - 1,
+            hooked: hooked[k],
         });
         let units = UnitMap {
             moved: moved.collect(),
             original_length: analysis.instructions.last().map_or(0, |last| last.end()),
-            landing: landing.as_ref().map_or(length, |pad| starts[pad.first as usize]),
-            landing_for: landing.as_ref().map_or(0, |pad| pad.stands_for),
+            in_line: blocks.first().map_or(length, |block| block.start),
+            blocks,
         };
         Ok(Rewritten {
             exception_table: self.exception_table(&starts),
             line_table: lines.finish(),
             stack_size: self.stack_size,
-            hooks: hooks.collect(),
+            hooks,
+            gates: gates.collect(),
             landing: landing.as_ref().map(|pad| UnitIndex(starts[pad.first as usize])),
             landing_depth: landing.map(|pad| pad.depth),
             code,
@@ -433,18 +587,27 @@ impl Assembler<'_> {
         let analysis = self.analysis;
         let mut table = Vec::new();
         let mut run: Option<(u32, Entry)> = None;
+        let in_line = self.in_line;
+        let gates = in_line..self.gates.last().map_or(in_line, |gate| gate.items.end);
         for (i, item) in self.items.iter().enumerate() {
-            let entry = analysis.guards.get(item.guard as usize).map(|guard| {
-                let changes = analysis.changes_line_by_raising(item.owner as usize, guard.handler as usize);
-                let label = if changes { Label::Enter(guard.handler) } else { Label::Past(guard.handler) };
-                Entry {
-                    start: starts[i],
-                    end: starts[i + 1],
-                    target: starts[self.item(label)],
-                    depth: guard.depth,
-                    lasti: guard.lasti,
+            let (start, end) = (starts[i], starts[i + 1]);
+            let gate = if i < in_line { self.gate(item) } else { None };
+            let entry = match (gate, analysis.guards.get(item.guard as usize)) {
+                (Some(gate), _) => {
+                    let target = starts[gate.items.start];
+                    Some(Entry { start, end, target, depth: gate.depth - 2, lasti: true })
                 }
-            });
+                (None, Some(guard)) => {
+                    // What is raised in a gate goes where the gate leads.
+                    let into = self.handler_label(item.owner, item.guard);
+                    let into = if gates.contains(&i) { Some(item.label) } else { into };
+                    into.map(|into| {
+                        let target = starts[self.item(into)];
+                        Entry { start, end, target, depth: guard.depth, lasti: guard.lasti }
+                    })
+                }
+                (None, None) => None,
+            };
             match (&mut run, entry) {
                 (Some((guard, run)), Some(entry)) if *guard == item.guard && run.target == entry.target => {
                     run.end = entry.end;
@@ -471,7 +634,7 @@ mod tests {
     use super::*;
     use monitrace_core::Event;
 
-    const ALL: Plan<'static> = Plan { wanted: &|_| true, stack_limit: None, landing: None };
+    const ALL: Plan<'static> = Plan { wanted: &|_| true, gates: true, stack_limit: None, landing: None };
 
     fn lines_of(listing: &str) -> Vec<&str> {
         listing.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
@@ -652,6 +815,6 @@ mod tests {
         let code = Listing::new(3, &text);
         let analysis = Analysis::new(&code.bytes()).unwrap();
         assert_eq!(analysis.assemble(&ALL).err(), Some(RewriteError::Send(UnitIndex(4))));
-        assert!(analysis.assemble(&Plan { wanted: &|_| false, ..ALL }).is_ok());
+        assert!(analysis.assemble(&Plan { wanted: &|_| false, gates: false, ..ALL }).is_ok());
     }
 }

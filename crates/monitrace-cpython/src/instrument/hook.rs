@@ -2,14 +2,19 @@
 //!
 //! The rewritten bytecode loads the hook and jumps if it is true. It never is: `nb_bool` does the
 //! work and answers 0, or -1 with an exception set. A hook is switched off by writing a jump over
-//! its first unit. It owns its boxed position, borrows everything else from the record of its code
+//! its first unit. A gate (see `bytecode`) is a hook that is never off and has no place of its own.
+//! A hook owns its boxed position, borrows everything else from the record of its code
 //! object, and must check that record before it reads anything: a hook can outlive its code.
 
+use super::calls::{Call, Places};
 use super::records::Instrumented;
-use crate::ffi::code::{CODE_OFFSET, CodeUnit};
+use crate::bytecode::Operands;
+use crate::ffi::classobject::{PyMethod_Type, PyMethodObject};
+use crate::ffi::code::CodeUnit;
+use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
-use crate::host::{CPython, Site};
-use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply};
+use crate::host::{CPython, Raised, Site};
+use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply, UnitIndex};
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -42,6 +47,7 @@ pub(super) struct Hook {
     skip: u8,
     wakes_mover: bool,
     restores_position: bool,
+    call: Option<Operands>,
 }
 
 /// What a hook is made from.
@@ -65,6 +71,8 @@ pub(super) struct HookParts {
     pub(super) wakes_mover: bool,
     /// See `bytecode::Place::restores_position`.
     pub(super) restores_position: bool,
+    /// See `bytecode::Place::call`.
+    pub(super) call: Option<Operands>,
 }
 
 struct HookType(*mut ffi::PyTypeObject);
@@ -128,6 +136,7 @@ impl Hook {
             ptr::addr_of_mut!((*hook).skip).write(parts.skip);
             ptr::addr_of_mut!((*hook).wakes_mover).write(parts.wakes_mover);
             ptr::addr_of_mut!((*hook).restores_position).write(parts.restores_position);
+            ptr::addr_of_mut!((*hook).call).write(parts.call);
             Ok(Bound::from_owned_ptr(py, hook.cast()).unbind())
         }
     }
@@ -139,6 +148,29 @@ impl Hook {
 
     pub(super) fn place(&self) -> usize {
         self.place as usize
+    }
+
+
+    pub(super) fn offset(&self) -> ByteOffset {
+        self.offset
+    }
+
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Whether it has anything to do. The record's scope must have been entered.
+    pub(super) fn is_wanted(&self, record: &Instrumented) -> bool {
+        let scope = record.scope();
+        match self.event {
+            Event::Call => !Places::of_call(self.place()).tools(scope).is_empty(),
+            Event::CReturn => {
+                let places = Places::of_return(self.place());
+                // What was noted before a call is to be taken out behind it, whoever listens then.
+                !places.tools_for_ends(scope).is_empty() || record.calls().has(places)
+            }
+            _ => !scope.state(self.place()).active().is_empty(),
+        }
     }
 
     pub(super) fn wakes_mover(&self) -> bool {
@@ -177,6 +209,12 @@ impl Hook {
         let monitor = super::monitor();
         let scope = record.scope();
         monitor.enter(scope);
+        match self.event {
+            Event::Call => return self.fire_call(py, record),
+            Event::CReturn => return self.fire_return(py, record),
+            Event::CRaise => return self.fire_gate(py, record),
+            _ => {}
+        }
         if scope.state(self.place()).active().is_empty() {
             Python::attach(|py| record.switch_off(py, self));
             return 0;
@@ -211,6 +249,147 @@ impl Hook {
         }
     }
 
+    /// Before a call: tells of it, and notes it if its end is to be told.
+    fn fire_call(&self, py: Python<'_>, record: &Instrumented) -> c_int {
+        let (scope, places) = (record.scope(), Places::of_call(self.place()));
+        let tools = places.tools(scope);
+        if tools.is_empty() {
+            Python::attach(|py| record.switch_off(py, self));
+            return 0;
+        }
+        let Some(frame) = self.frame(record) else { return 0 };
+        let Some(operands) = self.call_operands(py, record, frame) else {
+            return if PyErr::occurred(py) { -1 } else { 0 };
+        };
+        let callable = as_object(&operands.callable);
+        let arg0 = (!operands.arg0.is_null()).then(|| as_object(&operands.arg0));
+        if !scope.state(self.place()).active().is_empty() {
+            let firing: Firing<'_, CPython> = Firing {
+                event: Event::Call,
+                offset: self.offset,
+                code: &self.site,
+                payload: Payload::Call { callable, arg0 },
+            };
+            if let Err(raised) = super::monitor().fire(scope, self.place(), &firing) {
+                raised.0.restore(py);
+                return -1;
+            }
+        }
+        if operands.has_end && !(tools & places.hearing_ends(scope)).is_empty() {
+            let (callable, arg0) = (callable.clone_ref(py), arg0.map(|arg0| arg0.clone_ref(py)));
+            let older = record.calls().begin(Call { frame, hook: self, tools, callable, arg0 });
+            if let Some(older) = older {
+                older.forget(py);
+            }
+        }
+        self.switch_off_unless_wanted(record);
+        0
+    }
+
+    /// Behind a call: tells of its end if it was noted.
+    fn fire_return(&self, py: Python<'_>, record: &Instrumented) -> c_int {
+        let told = match self.frame(record).and_then(|frame| record.calls().take(frame)) {
+            Some(call) => call.end(py, record, Event::CReturn),
+            None => Ok(()),
+        };
+        self.switch_off_unless_wanted(record);
+        report(py, told)
+    }
+
+    /// On the way of an exception: if it comes from a call that was noted, tells of its end.
+    fn fire_gate(&self, py: Python<'_>, record: &Instrumented) -> c_int {
+        let Some(frame) = self.frame(record) else { return 0 };
+        let Some(call) = record.calls().take(frame) else { return 0 };
+        // SAFETY: the call is noted with this copy, which owns its hooks.
+        let hook = unsafe { &*call.hook };
+        // The gate has no position. The frame is shown, and a traceback made, where the call is. The loop
+        // does not read this before it has written it again, for its next instruction.
+        if let Some(unit) = record.rewritten().copy_unit(UnitIndex(hook.offset.0 / 2)) {
+            // SAFETY: the frame runs this copy, and this is one of its units.
+            unsafe { (*frame).prev_instr = record.units().add(unit.0 as usize) };
+        }
+        let place = hook.place;
+        let before = record.show_elsewhere(frame);
+        let told = call.end(py, record, Event::CRaise);
+        record.show_elsewhere(before);
+        // The hook behind the call was kept for this one and is not reached.
+        if let Some(behind) = record.hook_at(place as usize + 1) {
+            behind.switch_off_unless_wanted(record);
+        }
+        report(py, told)
+    }
+
+    fn switch_off_unless_wanted(&self, record: &Instrumented) {
+        super::monitor().enter(record.scope());
+        if !self.is_wanted(record) {
+            Python::attach(|py| record.switch_off(py, self));
+        }
+    }
+
+    /// The frame that runs this hook. `None` if it is not run by its own code: somebody got hold of the
+    /// object.
+    fn frame(&self, record: &Instrumented) -> Option<*mut InterpreterFrame> {
+        // SAFETY: the current thread has a frame when Python code runs; the hook's units are the copy's.
+        unsafe {
+            let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+            let here = record.units().add(self.unit as usize + usize::from(self.skip));
+            (!frame.is_null() && (*frame).prev_instr == here).then_some(frame)
+        }
+    }
+
+    /// What is about to be called. The objects are borrowed from the stack. `None` with an exception set if
+    /// the arguments cannot be unpacked, and without one if the call itself is to find that out.
+    fn call_operands(
+        &self,
+        py: Python<'_>,
+        record: &Instrumented,
+        frame: *mut InterpreterFrame,
+    ) -> Option<CallOperands> {
+        // SAFETY: the frame stands at this hook, where the stack holds `depth` values, and the rewriter found
+        // these operands there: at most the lowest is NULL. Nobody else changes the stack of a frame
+        // that runs.
+        unsafe {
+            let locals = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
+            let top = locals.add((*record.code()).co_nlocalsplus as usize + self.depth as usize);
+            match self.call? {
+                Operands::Each(count) => {
+                    let first = top.sub(count as usize);
+                    let (below, next) = (*first.sub(2), *first.sub(1));
+                    let arg0 = if count == 0 { ptr::null_mut() } else { *first };
+                    let (callable, arg0) = match (below.is_null(), bound_method(next), bound_method(below)) {
+                        (true, None, _) => (next, arg0),
+                        (true, Some(bound), _) => bound,
+                        // `__exit__` at the end of a `with`; a decorator is not taken apart.
+                        (false, _, Some(bound)) if count > 0 => bound,
+                        (false, _, _) => (below, next),
+                    };
+                    let has_end = ffi::PyFunction_Check(callable) == 0;
+                    Some(CallOperands { callable, arg0, has_end })
+                }
+                Operands::Packed { named } => {
+                    let packed = top.sub(1 + usize::from(named));
+                    let callable = *packed.sub(1);
+                    if ffi::PyTuple_CheckExact(*packed) == 0 {
+                        // As CPython 3.14: unpacked before the event, with the same errors as without it.
+                        if (*ffi::Py_TYPE(*packed)).tp_iter.is_none() && ffi::PySequence_Check(*packed) == 0 {
+                            return None;
+                        }
+                        let tuple = ffi::PySequence_Tuple(*packed);
+                        if tuple.is_null() {
+                            return None;
+                        }
+                        let before = Bound::from_owned_ptr(py, packed.replace(tuple));
+                        drop(before);
+                    }
+                    let has_first = ffi::PyTuple_GET_SIZE(*packed) > 0;
+                    let arg0 = if has_first { ffi::PyTuple_GET_ITEM(*packed, 0) } else { ptr::null_mut() };
+                    let has_end = ffi::PyFunction_Check(callable) == 0 && bound_method(callable).is_none();
+                    Some(CallOperands { callable, arg0, has_end })
+                }
+            }
+        }
+    }
+
     /// Moves the frame's position from this hook, which has no line, to the `RESUME` in front of it.
     /// C code that asks for the line sees it there, and so does whoever looks at a traceback.
     fn stand_at_resume(&self, record: &Instrumented) {
@@ -220,8 +399,7 @@ impl Hook {
         unsafe {
             let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
             if !frame.is_null() && (*frame).f_code == record.code() {
-                let units = record.code().cast::<u8>().add(CODE_OFFSET).cast::<CodeUnit>();
-                (*frame).prev_instr = units.add(self.unit as usize - 1);
+                (*frame).prev_instr = record.units().add(self.unit as usize - 1);
             }
         }
     }
@@ -254,6 +432,46 @@ impl Hook {
             let slot = (*record.code()).co_nlocalsplus as usize + (self.depth - nth) as usize;
             let operand = *(&raw const (*frame).localsplus).cast::<*mut ffi::PyObject>().add(slot);
             (!operand.is_null()).then_some(operand)
+        }
+    }
+}
+
+/// What is about to be called: borrowed.
+struct CallOperands {
+    callable: *mut ffi::PyObject,
+    /// NULL if there is no argument.
+    arg0: *mut ffi::PyObject,
+    /// Whether the end of the call is an event: it is not for functions in Python.
+    has_end: bool,
+}
+
+/// The function and the instance of a bound method; `None` for NULL and everything else.
+///
+/// # Safety
+/// NULL or a live object, for as long as the result is used.
+unsafe fn bound_method(object: *mut ffi::PyObject) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
+    // SAFETY: reading the type of a live object is always allowed, and a method has both.
+    unsafe {
+        let is_method = !object.is_null() && ffi::Py_TYPE(object) == &raw mut PyMethod_Type;
+        let method = object.cast::<PyMethodObject>();
+        is_method.then(|| ((*method).im_func, (*method).im_self))
+    }
+}
+
+/// An object that somebody else keeps alive for as long as the reference to its pointer.
+fn as_object(pointer: &*mut ffi::PyObject) -> &Py<PyAny> {
+    // SAFETY: Py<PyAny> is a transparent, non-null object pointer; callers pass operands, which the stack
+    // of the frame that runs the hook owns.
+    unsafe { &*ptr::from_ref(pointer).cast::<Py<PyAny>>() }
+}
+
+/// What `nb_bool` answers.
+fn report(py: Python<'_>, told: Result<(), Raised>) -> c_int {
+    match told {
+        Ok(()) => 0,
+        Err(raised) => {
+            raised.0.restore(py);
+            -1
         }
     }
 }
