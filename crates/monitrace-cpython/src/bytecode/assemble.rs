@@ -1,8 +1,8 @@
 //! Writes a copy of a code object with hooks. It owns labels, argument sizes and the order in which
 //! things stand; it must never decide where an event happens.
 
+use super::depth::Guard;
 use super::exception_table::{self, Entry};
-use super::depth::UNREACHED;
 use super::instruction::{NONE, encode, extensions};
 use super::line_table::{Position, Writer};
 use super::opcodes::{
@@ -13,6 +13,7 @@ use super::places::{Analysis, Side, side};
 use super::units::{Block, Moved, Next, START, UnitMap};
 use super::{Place, RewriteError};
 use monitrace_core::UnitIndex;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// The exception table cannot hold larger positions.
@@ -87,7 +88,8 @@ pub struct Rewritten {
     pub stack_size: u32,
     /// The hooks, in the order of the copy.
     pub hooks: Vec<Hook>,
-    /// The gates, in the order of the copy, behind all instructions of the original.
+    /// The gates, in the order of the copy: each in front of its handler, that of what leaves the frame
+    /// behind all instructions.
     pub gates: Vec<Gate>,
     /// The first unit of the landing, behind everything else.
     pub landing: Option<UnitIndex>,
@@ -138,6 +140,8 @@ struct Item {
     tail: u8,
     jump: Jump,
     is_hook: bool,
+    is_gate: bool,
+    is_landing: bool,
     has_position: bool,
     arg: u32,
     /// Where it jumps, if `jump` is not [`Jump::No`].
@@ -148,13 +152,31 @@ struct Item {
 }
 
 impl Item {
+    /// A `NOP` that belongs to an instruction.
+    fn nop(owner: u32, guard: u32) -> Item {
+        Item {
+            opcode: NOP,
+            extended: 0,
+            tail: 0,
+            jump: Jump::No,
+            is_hook: false,
+            is_gate: false,
+            is_landing: false,
+            has_position: true,
+            arg: 0,
+            label: Label::Past(owner),
+            owner,
+            guard,
+        }
+    }
+
     fn units(&self) -> u32 {
         u32::from(self.extended) + 1 + u32::from(self.tail)
     }
 }
 
 /// Where a jump leads: to which part of an instruction's items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Label {
     Enter(u32),
     Past(u32),
@@ -169,6 +191,16 @@ struct Parts {
     enter: u32,
     past: u32,
     own: u32,
+}
+
+/// The way of an exception, from where it is raised. Those from a handler's own line enter it elsewhere
+/// than others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Way {
+    /// To the handler of guards like this one.
+    Into { guard: u32, label: Label },
+    /// Out of the frame.
+    Out,
 }
 
 /// A gate as items.
@@ -191,13 +223,11 @@ struct Assembler<'a> {
     analysis: &'a Analysis,
     items: Vec<Item>,
     parts: Vec<Parts>,
-    /// How many items belong to instructions.
-    in_line: usize,
     /// The place and the item of each hook.
     hooks: Vec<(usize, u32)>,
     gates: Vec<GateItems>,
-    /// From [`Assembler::way`] to the index of the gate, if there is one.
-    gate_of: Vec<Option<usize>>,
+    /// Their indices, by what passes them.
+    gate_of: HashMap<Way, usize>,
     stack_size: u32,
 }
 
@@ -213,17 +243,13 @@ impl Analysis {
             analysis: self,
             items: Vec::with_capacity(self.instructions.len() + self.places.len() + 8),
             parts: Vec::with_capacity(self.instructions.len()),
-            in_line: 0,
             hooks: Vec::new(),
             gates: Vec::new(),
-            gate_of: Vec::new(),
+            gate_of: HashMap::new(),
             stack_size: self.stack_size,
         };
         assembler.add_instructions(plan)?;
-        assembler.in_line = assembler.items.len();
-        if plan.gates {
-            assembler.add_gates(plan.stack_limit)?;
-        }
+        assembler.number_gates()?;
         let landing =
             plan.landing.map(|landing| assembler.add_landing(landing, plan.stack_limit)).transpose()?;
         assembler.finish(landing)
@@ -234,6 +260,8 @@ impl Assembler<'_> {
     fn add_instructions(&mut self, plan: &Plan<'_>) -> Result<(), RewriteError> {
         let analysis = self.analysis;
         let mut next_place = 0;
+        let ways = if plan.gates { self.ways_in() } else { Vec::new() };
+        let mut ways = ways.into_iter().peekable();
         for k in 0..analysis.instructions.len() {
             let mut wanted = [None; 3];
             while analysis.instruction_of.get(next_place) == Some(&(k as u32)) {
@@ -244,13 +272,27 @@ impl Assembler<'_> {
                 }
                 next_place += 1;
             }
-            self.add_instruction(k, wanted)?;
+            let mut gates = Vec::new();
+            while let Some((_, way)) = ways.next_if(|&(handler, _)| handler as usize == k) {
+                gates.push(way);
+            }
+            self.add_instruction(k, wanted, &gates, plan.stack_limit)?;
+        }
+        if plan.gates {
+            let owner = analysis.first as u32;
+            self.add_gate(Way::Out, plan.stack_limit, Item::nop(owner, NONE))?;
         }
         Ok(())
     }
 
-    /// Adds one instruction with the hooks of its three sides.
-    fn add_instruction(&mut self, k: usize, wanted: [Option<usize>; 3]) -> Result<(), RewriteError> {
+    /// Adds one instruction with the gates in front of it and the hooks of its three sides.
+    fn add_instruction(
+        &mut self,
+        k: usize,
+        wanted: [Option<usize>; 3],
+        gates: &[Way],
+        limit: Option<u32>,
+    ) -> Result<(), RewriteError> {
         let analysis = self.analysis;
         let line_hook = wanted[Side::BeforeFromOtherLine as usize];
         let before_hook = wanted[Side::Before as usize];
@@ -258,26 +300,19 @@ impl Assembler<'_> {
         let instruction = &analysis.instructions[k];
         let (owner, guard) = (k as u32, analysis.guarded_by[k]);
         let mut parts = Parts { first: self.items.len() as u32, ..Parts::default() };
-        let plain = Item {
-            opcode: NOP,
-            extended: 0,
-            tail: 0,
-            jump: Jump::No,
-            is_hook: false,
-            has_position: true,
-            arg: 0,
-            label: Label::Past(owner),
-            owner,
-            guard,
-        };
+        let plain = Item::nop(owner, guard);
 
         if let Some(previous) = k.checked_sub(1).filter(|&p| analysis.instructions[p].row.goes_on()) {
             let into_line_hook = line_hook.is_some() && analysis.changes_line(previous, k);
-            if line_hook.is_some() && !into_line_hook {
-                self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, ..plain });
+            if (line_hook.is_some() && !into_line_hook) || !gates.is_empty() {
+                let label = if into_line_hook { Label::Enter(owner) } else { Label::Past(owner) };
+                self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, label, ..plain });
             } else if (into_line_hook || before_hook.is_some()) && analysis.opcode(previous) == LOAD_FAST {
                 self.items.push(plain);
             }
+        }
+        for &way in gates {
+            self.add_gate(way, limit, plain)?;
         }
         parts.enter = self.items.len() as u32;
         if let Some(place) = line_hook {
@@ -304,8 +339,9 @@ impl Assembler<'_> {
             ..plain
         });
         if let Some(place) = behind_hook {
-            // With a position, a trace function would see a line that is not there.
-            self.add_hook(place, Item { has_position: false, ..plain })?;
+            // With a position behind RESUME, a trace function would see a line that is not there.
+            let has_position = !analysis.is_start(k);
+            self.add_hook(place, Item { has_position, ..plain })?;
         }
         self.parts.push(parts);
         Ok(())
@@ -321,11 +357,15 @@ impl Assembler<'_> {
 
     /// A hook with so many slots of the stack in use before it, whose constant is the `nth` of ours.
     fn hook_item(&mut self, nth: usize, depth: u32, plain: Item) -> Result<Item, RewriteError> {
-        let arg = u32::try_from(nth).ok().and_then(|i| self.analysis.const_count.checked_add(i));
-        let arg = arg.ok_or(RewriteError::Length)?;
+        let arg = self.const_arg(nth)?;
         self.stack_size = self.stack_size.max(depth + 1);
         let extended = extensions(arg);
         Ok(Item { opcode: LOAD_CONST, extended, tail: 1, is_hook: true, arg, ..plain })
+    }
+
+    fn const_arg(&self, nth: usize) -> Result<u32, RewriteError> {
+        let arg = u32::try_from(nth).ok().and_then(|i| self.analysis.const_count.checked_add(i));
+        arg.ok_or(RewriteError::Length)
     }
 
     /// Where an exception enters the handler of one of the original's guards.
@@ -335,69 +375,84 @@ impl Assembler<'_> {
         Some(if changes { Label::Enter(handler) } else { Label::Past(handler) })
     }
 
-    /// A number for the way that exceptions of an item take: to the start of a handler, into it from its
-    /// own line, or out of the frame.
-    fn way(&self, item: &Item) -> usize {
-        let guard = self.analysis.guards.get(item.guard as usize);
-        match (guard, self.handler_label(item.owner, item.guard)) {
-            (Some(guard), Some(Label::Enter(_))) => 2 * guard.alike as usize,
-            (Some(guard), _) => 2 * guard.alike as usize + 1,
-            (None, _) => 2 * self.analysis.guards.len(),
+    /// The way that what an item raises takes.
+    fn way(&self, item: &Item) -> Way {
+        match (self.analysis.guards.get(item.guard as usize), self.handler_label(item.owner, item.guard)) {
+            (Some(guard), Some(label)) => Way::Into { guard: guard.alike, label },
+            _ => Way::Out,
         }
     }
 
     /// The gate of what an item raises, if it has one.
     fn gate(&self, item: &Item) -> Option<&GateItems> {
-        let is_own = item.owner as usize >= self.analysis.first;
-        let index = self.gate_of.get(self.way(item)).copied().flatten().filter(|_| is_own);
-        index.map(|index| &self.gates[index])
+        if item.is_gate || item.is_landing || (item.owner as usize) < self.analysis.first {
+            return None;
+        }
+        self.gate_of.get(&self.way(item)).map(|&index| &self.gates[index])
     }
 
-    /// Adds a gate for each way that an exception can take from the program's own instructions.
-    fn add_gates(&mut self, limit: Option<u32>) -> Result<(), RewriteError> {
+    /// The ways into each handler that something can take, in the order of the handlers.
+    fn ways_in(&self) -> Vec<(u32, Way)> {
         let analysis = self.analysis;
-        self.gate_of = vec![None; 2 * analysis.guards.len() + 1];
-        for i in 0..self.items.len() {
-            let item = self.items[i];
-            let owner = item.owner as usize;
-            if owner < analysis.first || analysis.depths[owner] == UNREACHED || self.gate(&item).is_some() {
-                continue;
-            }
-            let way = self.way(&item);
-            let guard = analysis.guards.get(item.guard as usize);
-            let depth = guard.map_or(0, |guard| guard.depth) + 2;
-            if limit.is_some_and(|limit| depth + 1 > limit) {
-                continue;
-            }
-            let start = self.items.len();
-            // Who it belongs to is known when something passes it; until then it has no position.
-            let plain = Item {
-                opcode: NOP,
-                extended: 0,
-                tail: 0,
-                jump: Jump::No,
-                is_hook: false,
-                has_position: false,
-                arg: 0,
-                label: self.handler_label(item.owner, item.guard).unwrap_or(Label::Past(item.owner)),
-                owner: guard.map_or(analysis.first as u32, |guard| guard.handler),
-                guard: item.guard,
-            };
-            let hook = self.hook_item(self.hooks.len() + self.gates.len(), depth, plain)?;
-            self.items.push(hook);
-            match guard {
-                Some(guard) => {
-                    if !guard.lasti {
-                        self.items.push(Item { opcode: SWAP, arg: 2, ..plain });
-                        self.items.push(Item { opcode: POP_TOP, ..plain });
-                    }
-                    let opcode = JUMP_BACKWARD_NO_INTERRUPT;
-                    self.items.push(Item { opcode, jump: Jump::Backward, ..plain });
+        let mut ways = HashSet::new();
+        for k in analysis.first..analysis.instructions.len() {
+            for guard in [analysis.guarded_by[k], self.guard_before(k)] {
+                if let Some(label) = self.handler_label(k as u32, guard).filter(|_| analysis.is_reached(k)) {
+                    ways.insert(Way::Into { guard: analysis.guards[guard as usize].alike, label });
                 }
-                None => self.items.push(Item { opcode: RERAISE, arg: 1, ..plain }),
             }
-            self.gate_of[way] = Some(self.gates.len());
-            self.gates.push(GateItems { items: start..self.items.len(), depth });
+        }
+        let handler = |way: &Way| match *way {
+            Way::Into { guard, .. } => analysis.guards[guard as usize].handler,
+            Way::Out => NONE,
+        };
+        let mut ways: Vec<_> = ways.into_iter().map(|way| (handler(&way), way)).collect();
+        ways.sort_unstable();
+        ways
+    }
+
+    /// Adds a gate, unless there is no room for it. `like` says to which instruction it belongs.
+    fn add_gate(&mut self, way: Way, limit: Option<u32>, like: Item) -> Result<(), RewriteError> {
+        let (kept, pops, index) = match way {
+            Way::Into { guard, .. } => {
+                let Guard { depth, lasti, .. } = self.analysis.guards[guard as usize];
+                (depth, !lasti, guard)
+            }
+            Way::Out => (0, false, NONE),
+        };
+        let depth = kept + 2;
+        if limit.is_some_and(|limit| depth + 1 > limit) {
+            return Ok(());
+        }
+        let start = self.items.len();
+        let label = if let Way::Into { label, .. } = way { label } else { like.label };
+        // What comes from the handler's own line comes from there for a trace function too.
+        let has_position = matches!(label, Label::Past(_)) && way != Way::Out;
+        let plain = Item { is_gate: true, has_position, label, guard: index, ..like };
+        // Which constant it is, is known when all hooks are.
+        let hook = self.hook_item(0, depth, plain)?;
+        self.items.push(hook);
+        if way == Way::Out {
+            self.items.push(Item { opcode: RERAISE, arg: 1, ..plain });
+        } else {
+            if pops {
+                self.items.push(Item { opcode: SWAP, arg: 2, ..plain });
+                self.items.push(Item { opcode: POP_TOP, ..plain });
+            }
+            // Not backward: a trace function would see a line again.
+            self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, ..plain });
+        }
+        self.gate_of.insert(way, self.gates.len());
+        self.gates.push(GateItems { items: start..self.items.len(), depth });
+        Ok(())
+    }
+
+    /// Numbers the constants of the gates behind those of the hooks.
+    fn number_gates(&mut self) -> Result<(), RewriteError> {
+        for i in 0..self.gates.len() {
+            let arg = self.const_arg(self.hooks.len() + i)?;
+            let hook = &mut self.items[self.gates[i].items.start];
+            (hook.arg, hook.extended) = (arg, extensions(arg));
         }
         Ok(())
     }
@@ -442,17 +497,16 @@ impl Assembler<'_> {
         let first = self.items.len() as u32;
         for opcode in [PRECALL, CALL, POP_TOP, JUMP_BACKWARD_NO_INTERRUPT] {
             let row = facts(opcode).ok_or(refused)?;
+            let plain = Item::nop(k as u32, analysis.guarded_by[k]);
+            let (tail, jump) = (row.caches, row.jump);
             self.items.push(Item {
                 opcode,
-                extended: 0,
-                tail: row.caches,
-                jump: row.jump,
-                is_hook: false,
-                has_position: false,
-                arg: 0,
+                tail,
+                jump,
                 label,
-                owner: k as u32,
-                guard: analysis.guarded_by[k],
+                is_landing: true,
+                has_position: false,
+                ..plain
             });
         }
         Ok(Pad { first, stands_for: instruction.opcode_unit(), depth: depth + 2 })
@@ -545,14 +599,16 @@ impl Assembler<'_> {
             let skip = (self.items[gate.items.start].units() - 1) as u8;
             Gate { unit: UnitIndex(starts[gate.items.start]), skip, depth: gate.depth }
         });
-        let blocks = self.gates.iter().map(|gate| {
-            let owner = self.items[gate.items.start].owner;
-            let stands_for = analysis.instructions[owner as usize].start;
-            Block { start: starts[gate.items.start], stands_for }
+        let of_gates =
+            self.gates.iter().map(|gate| starts[gate.items.start]..starts[gate.items.end]).collect();
+        let way_out = self.gate_of.get(&Way::Out).map(|&index| {
+            let item = self.gates[index].items.start;
+            let owner = &analysis.instructions[self.items[item].owner as usize];
+            Block { start: starts[item], stands_for: owner.start }
         });
         let pad = landing.as_ref();
         let pad = pad.map(|pad| Block { start: starts[pad.first as usize], stands_for: pad.stands_for });
-        let blocks: Box<[Block]> = blocks.chain(pad).collect();
+        let blocks: Box<[Block]> = way_out.into_iter().chain(pad).collect();
         let moved = self.parts.iter().enumerate().map(|(k, parts)| Moved {
             original: analysis.instructions[k].start,
             line: if analysis.is_start(k) { START } else { analysis.positions[k].line_or_none() },
@@ -566,6 +622,7 @@ impl Assembler<'_> {
         let units = UnitMap {
             moved: moved.collect(),
             original_length: analysis.instructions.last().map_or(0, |last| last.end()),
+            gates: of_gates,
             in_line: blocks.first().map_or(length, |block| block.start),
             blocks,
         };
@@ -587,12 +644,9 @@ impl Assembler<'_> {
         let analysis = self.analysis;
         let mut table = Vec::new();
         let mut run: Option<(u32, Entry)> = None;
-        let in_line = self.in_line;
-        let gates = in_line..self.gates.last().map_or(in_line, |gate| gate.items.end);
         for (i, item) in self.items.iter().enumerate() {
             let (start, end) = (starts[i], starts[i + 1]);
-            let gate = if i < in_line { self.gate(item) } else { None };
-            let entry = match (gate, analysis.guards.get(item.guard as usize)) {
+            let entry = match (self.gate(item), analysis.guards.get(item.guard as usize)) {
                 (Some(gate), _) => {
                     let target = starts[gate.items.start];
                     Some(Entry { start, end, target, depth: gate.depth - 2, lasti: true })
@@ -600,7 +654,7 @@ impl Assembler<'_> {
                 (None, Some(guard)) => {
                     // What is raised in a gate goes where the gate leads.
                     let into = self.handler_label(item.owner, item.guard);
-                    let into = if gates.contains(&i) { Some(item.label) } else { into };
+                    let into = if item.is_gate { Some(item.label) } else { into };
                     into.map(|into| {
                         let target = starts[self.item(into)];
                         Entry { start, end, target, depth: guard.depth, lasti: guard.lasti }
@@ -634,7 +688,7 @@ mod tests {
     use super::*;
     use monitrace_core::Event;
 
-    const ALL: Plan<'static> = Plan { wanted: &|_| true, gates: true, stack_limit: None, landing: None };
+    const ALL: Plan<'static> = Plan { wanted: &|_| true, gates: false, stack_limit: None, landing: None };
 
     fn lines_of(listing: &str) -> Vec<&str> {
         listing.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
@@ -815,6 +869,6 @@ mod tests {
         let code = Listing::new(3, &text);
         let analysis = Analysis::new(&code.bytes()).unwrap();
         assert_eq!(analysis.assemble(&ALL).err(), Some(RewriteError::Send(UnitIndex(4))));
-        assert!(analysis.assemble(&Plan { wanted: &|_| false, gates: false, ..ALL }).is_ok());
+        assert!(analysis.assemble(&Plan { wanted: &|_| false, ..ALL }).is_ok());
     }
 }

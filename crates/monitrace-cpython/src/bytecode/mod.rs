@@ -16,8 +16,8 @@
 //!
 //! What is raised between the hooks before an instruction and those behind it reaches neither. A copy
 //! with gates sends every exception, on its way to its handler or out of the frame, through a block
-//! out of line that holds a hook of its own kind and then goes on as if nothing had been: `POP` of the
-//! position and a jump to the handler, or `RERAISE`, which adds nothing to the traceback. It costs
+//! that holds a hook of its own kind and then goes on as if nothing had been: with a jump into the
+//! handler or, behind all instructions, with `RERAISE`, which adds nothing to the traceback. It costs
 //! nothing until something is raised.
 //!
 //! # Where hooks stand

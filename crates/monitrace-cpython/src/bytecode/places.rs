@@ -8,7 +8,8 @@ use super::depth::{Guard, UNREACHED, depths};
 use super::instruction::{Instruction, NONE, decode};
 use super::line_table::{Cursor, Position};
 use super::opcodes::{
-    CALL, CALL_FUNCTION_EX, END_ASYNC_FOR, KW_NAMES, PRECALL, RERAISE, RESUME, RETURN_VALUE, SEND, YIELD_VALUE,
+    CALL, CALL_FUNCTION_EX, END_ASYNC_FOR, KW_NAMES, PRECALL, RERAISE, RESUME, RETURN_VALUE, SEND,
+    YIELD_VALUE,
 };
 use super::{CodeBytes, RewriteError, exception_table};
 use monitrace_core::{ByteOffset, Event, UnitIndex};
@@ -165,6 +166,11 @@ impl Analysis {
         let behind = self.instructions.partition_point(|instruction| instruction.start <= unit.0);
         let k = behind.checked_sub(1)?;
         (unit.0 < self.instructions[k].end() && self.depths[k] != UNREACHED).then_some(k)
+    }
+
+    /// Whether a path leads to an instruction.
+    pub(super) fn is_reached(&self, k: usize) -> bool {
+        self.depths[k] != UNREACHED
     }
 
     pub(super) fn opcode(&self, k: usize) -> u8 {

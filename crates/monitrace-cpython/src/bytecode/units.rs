@@ -2,6 +2,7 @@
 //! what an instruction does.
 
 use monitrace_core::UnitIndex;
+use std::ops::Range;
 
 /// The line of an instruction behind which the function begins: no other line equals it.
 pub(super) const START: i32 = -2;
@@ -45,8 +46,8 @@ pub enum Next {
     Own(UnitIndex),
     /// What follows this instruction when it goes on.
     Behind(UnitIndex),
-    /// Something that belongs to no instruction of the original.
-    OutOfLine,
+    /// A gate or a landing, which belong to no instruction of the original.
+    Elsewhere,
 }
 
 /// Maps the units of a copy to those of its original, and back, in logarithmic time.
@@ -58,7 +59,9 @@ pub struct UnitMap {
     pub(super) original_length: u32,
     /// The end of what belongs to instructions.
     pub(super) in_line: u32,
-    /// What comes behind: gates, then the landing.
+    /// The gates' units.
+    pub(super) gates: Box<[Range<u32>]>,
+    /// What comes behind: the gate of what leaves the frame, and the landing.
     pub(super) blocks: Box<[Block]>,
 }
 
@@ -66,7 +69,7 @@ impl UnitMap {
     /// For `f_lasti` and `tb_lasti`: the unit of the original that a unit of the copy stands for.
     ///
     /// Opcodes and inline caches keep their distance from the end of their instruction; units of a
-    /// hook stand for its place, those of a gate for the handler, those of a landing for the instruction
+    /// hook stand for its place, those of a gate for its handler, those of a landing for the instruction
     /// that the frame has left or enters.
     pub fn original_unit(&self, copy: UnitIndex) -> UnitIndex {
         if copy.0 >= self.in_line {
@@ -87,7 +90,7 @@ impl UnitMap {
     /// What a frame that is about to run a unit of the copy runs next.
     pub fn next(&self, copy: UnitIndex) -> Next {
         match self.moved.get(self.owner(copy)) {
-            Some(moved) if copy.0 < self.in_line => {
+            Some(moved) if copy.0 < self.in_line && !self.gates.iter().any(|gate| gate.contains(&copy.0)) => {
                 let unit = UnitIndex(moved.original);
                 let has_passed_hooks = moved.past < moved.own && moved.own <= copy.0;
                 match copy.0 {
@@ -96,7 +99,7 @@ impl UnitMap {
                     _ => Next::Instruction(unit),
                 }
             }
-            _ => Next::OutOfLine,
+            _ => Next::Elsewhere,
         }
     }
 

@@ -581,7 +581,7 @@ unsafe fn way_in(frame: *mut InterpreterFrame, from: UnitIndex) -> Option<byteco
             Next::Instruction(unit) => Some(bytecode::Landing::At { unit, from }),
             Next::Own(unit) => Some(bytecode::Landing::Own(unit)),
             Next::Behind(unit) => Some(bytecode::Landing::After(unit)),
-            Next::OutOfLine => None,
+            Next::Elsewhere => None,
         },
     }
 }

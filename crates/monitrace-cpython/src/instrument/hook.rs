@@ -150,7 +150,6 @@ impl Hook {
         self.place as usize
     }
 
-
     pub(super) fn offset(&self) -> ByteOffset {
         self.offset
     }
@@ -203,45 +202,21 @@ impl Hook {
         if self.wakes_mover || super::frames::caller_is_armed() {
             super::frames::wake();
         }
-        if self.event == Event::PyStart {
-            self.stand_at_resume(record);
-        }
-        let monitor = super::monitor();
-        let scope = record.scope();
-        monitor.enter(scope);
-        match self.event {
-            Event::Call => return self.fire_call(py, record),
-            Event::CReturn => return self.fire_return(py, record),
-            Event::CRaise => return self.fire_gate(py, record),
-            _ => {}
-        }
-        if scope.state(self.place()).active().is_empty() {
-            Python::attach(|py| record.switch_off(py, self));
-            return 0;
-        }
-        let value: *mut ffi::PyObject;
-        let payload = match self.event {
-            Event::Line if self.restores_position && self.comes_from_its_line(record) => return 0,
-            Event::Line => Payload::Line(self.line),
-            Event::PyReturn => match self.operand(record, 1) {
-                Some(operand) => {
-                    value = operand;
-                    // SAFETY: Py<PyAny> is a transparent, non-null object pointer; the frame owns
-                    // the object for longer than the callback runs.
-                    Payload::Value(unsafe { &*(&raw const value).cast::<Py<PyAny>>() })
-                }
-                None => return 0,
-            },
-            _ => Payload::None,
-        };
-        let firing: Firing<'_, CPython> =
-            Firing { event: self.event, offset: self.offset, code: &self.site, payload };
-        match monitor.fire(scope, self.place(), &firing) {
-            Ok(Reply::Continue) => 0,
-            Ok(Reply::Disable) => {
-                Python::attach(|py| record.switch_off(py, self));
-                0
+        super::monitor().enter(record.scope());
+        let told = match self.event {
+            Event::PyStart => {
+                self.stand_at_resume(record);
+                let told = self.fire_place(record);
+                record.show_elsewhere(ptr::null_mut());
+                told
             }
+            Event::Call => self.fire_call(py, record),
+            Event::CReturn => self.fire_return(py, record),
+            Event::CRaise => self.fire_gate(py, record),
+            _ => self.fire_place(record),
+        };
+        match told {
+            Ok(()) => 0,
             Err(raised) => {
                 raised.0.restore(py);
                 -1
@@ -249,18 +224,44 @@ impl Hook {
         }
     }
 
+    /// Tells of the event of its place.
+    fn fire_place(&self, record: &Instrumented) -> Result<(), Raised> {
+        let scope = record.scope();
+        if scope.state(self.place()).active().is_empty() {
+            Python::attach(|py| record.switch_off(py, self));
+            return Ok(());
+        }
+        let value: *mut ffi::PyObject;
+        let payload = match self.event {
+            Event::Line if self.restores_position && self.comes_from_its_line(record) => return Ok(()),
+            Event::Line => Payload::Line(self.line),
+            Event::PyReturn => match self.operand(record, 1) {
+                Some(operand) => {
+                    value = operand;
+                    Payload::Value(as_object(&value))
+                }
+                None => return Ok(()),
+            },
+            _ => Payload::None,
+        };
+        let firing: Firing<'_, CPython> =
+            Firing { event: self.event, offset: self.offset, code: &self.site, payload };
+        if super::monitor().fire(scope, self.place(), &firing)? == Reply::Disable {
+            Python::attach(|py| record.switch_off(py, self));
+        }
+        Ok(())
+    }
+
     /// Before a call: tells of it, and notes it if its end is to be told.
-    fn fire_call(&self, py: Python<'_>, record: &Instrumented) -> c_int {
+    fn fire_call(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
         let (scope, places) = (record.scope(), Places::of_call(self.place()));
         let tools = places.tools(scope);
         if tools.is_empty() {
             Python::attach(|py| record.switch_off(py, self));
-            return 0;
+            return Ok(());
         }
-        let Some(frame) = self.frame(record) else { return 0 };
-        let Some(operands) = self.call_operands(py, record, frame) else {
-            return if PyErr::occurred(py) { -1 } else { 0 };
-        };
+        let Some(frame) = self.frame(record) else { return Ok(()) };
+        let Some(operands) = self.call_operands(py, record, frame)? else { return Ok(()) };
         let callable = as_object(&operands.callable);
         let arg0 = (!operands.arg0.is_null()).then(|| as_object(&operands.arg0));
         if !scope.state(self.place()).active().is_empty() {
@@ -270,10 +271,7 @@ impl Hook {
                 code: &self.site,
                 payload: Payload::Call { callable, arg0 },
             };
-            if let Err(raised) = super::monitor().fire(scope, self.place(), &firing) {
-                raised.0.restore(py);
-                return -1;
-            }
+            super::monitor().fire(scope, self.place(), &firing)?;
         }
         if operands.has_end && !(tools & places.hearing_ends(scope)).is_empty() {
             let (callable, arg0) = (callable.clone_ref(py), arg0.map(|arg0| arg0.clone_ref(py)));
@@ -283,23 +281,23 @@ impl Hook {
             }
         }
         self.switch_off_unless_wanted(record);
-        0
+        Ok(())
     }
 
     /// Behind a call: tells of its end if it was noted.
-    fn fire_return(&self, py: Python<'_>, record: &Instrumented) -> c_int {
+    fn fire_return(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
         let told = match self.frame(record).and_then(|frame| record.calls().take(frame)) {
             Some(call) => call.end(py, record, Event::CReturn),
             None => Ok(()),
         };
         self.switch_off_unless_wanted(record);
-        report(py, told)
+        told
     }
 
     /// On the way of an exception: if it comes from a call that was noted, tells of its end.
-    fn fire_gate(&self, py: Python<'_>, record: &Instrumented) -> c_int {
-        let Some(frame) = self.frame(record) else { return 0 };
-        let Some(call) = record.calls().take(frame) else { return 0 };
+    fn fire_gate(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+        let Some(frame) = self.frame(record) else { return Ok(()) };
+        let Some(call) = record.calls().take(frame) else { return Ok(()) };
         // SAFETY: the call is noted with this copy, which owns its hooks.
         let hook = unsafe { &*call.hook };
         // The gate has no position. The frame is shown, and a traceback made, where the call is. The loop
@@ -309,14 +307,14 @@ impl Hook {
             unsafe { (*frame).prev_instr = record.units().add(unit.0 as usize) };
         }
         let place = hook.place;
-        let before = record.show_elsewhere(frame);
+        record.show_elsewhere(frame);
         let told = call.end(py, record, Event::CRaise);
-        record.show_elsewhere(before);
+        record.show_elsewhere(ptr::null_mut());
         // The hook behind the call was kept for this one and is not reached.
         if let Some(behind) = record.hook_at(place as usize + 1) {
             behind.switch_off_unless_wanted(record);
         }
-        report(py, told)
+        told
     }
 
     fn switch_off_unless_wanted(&self, record: &Instrumented) {
@@ -337,22 +335,26 @@ impl Hook {
         }
     }
 
-    /// What is about to be called. The objects are borrowed from the stack. `None` with an exception set if
-    /// the arguments cannot be unpacked, and without one if the call itself is to find that out.
+    /// What is about to be called. The objects are borrowed from the stack. `None` if the call itself is to
+    /// find out that the arguments cannot be unpacked.
+    ///
+    /// # Errors
+    /// Whatever unpacking them raises.
     fn call_operands(
         &self,
         py: Python<'_>,
         record: &Instrumented,
         frame: *mut InterpreterFrame,
-    ) -> Option<CallOperands> {
+    ) -> PyResult<Option<CallOperands>> {
         // SAFETY: the frame stands at this hook, where the stack holds `depth` values, and the rewriter found
         // these operands there: at most the lowest is NULL. Nobody else changes the stack of a frame
         // that runs.
         unsafe {
             let locals = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
             let top = locals.add((*record.code()).co_nlocalsplus as usize + self.depth as usize);
-            match self.call? {
-                Operands::Each(count) => {
+            Ok(match self.call {
+                None => None,
+                Some(Operands::Each(count)) => {
                     let first = top.sub(count as usize);
                     let (below, next) = (*first.sub(2), *first.sub(1));
                     let arg0 = if count == 0 { ptr::null_mut() } else { *first };
@@ -366,27 +368,23 @@ impl Hook {
                     let has_end = ffi::PyFunction_Check(callable) == 0;
                     Some(CallOperands { callable, arg0, has_end })
                 }
-                Operands::Packed { named } => {
+                Some(Operands::Packed { named }) => {
                     let packed = top.sub(1 + usize::from(named));
                     let callable = *packed.sub(1);
                     if ffi::PyTuple_CheckExact(*packed) == 0 {
                         // As CPython 3.14: unpacked before the event, with the same errors as without it.
                         if (*ffi::Py_TYPE(*packed)).tp_iter.is_none() && ffi::PySequence_Check(*packed) == 0 {
-                            return None;
+                            return Ok(None);
                         }
-                        let tuple = ffi::PySequence_Tuple(*packed);
-                        if tuple.is_null() {
-                            return None;
-                        }
-                        let before = Bound::from_owned_ptr(py, packed.replace(tuple));
-                        drop(before);
+                        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PySequence_Tuple(*packed))?;
+                        drop(Bound::from_owned_ptr(py, packed.replace(tuple.into_ptr())));
                     }
                     let has_first = ffi::PyTuple_GET_SIZE(*packed) > 0;
                     let arg0 = if has_first { ffi::PyTuple_GET_ITEM(*packed, 0) } else { ptr::null_mut() };
                     let has_end = ffi::PyFunction_Check(callable) == 0 && bound_method(callable).is_none();
                     Some(CallOperands { callable, arg0, has_end })
                 }
-            }
+            })
         }
     }
 
@@ -400,6 +398,7 @@ impl Hook {
             let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
             if !frame.is_null() && (*frame).f_code == record.code() {
                 (*frame).prev_instr = record.units().add(self.unit as usize - 1);
+                record.show_elsewhere(frame);
             }
         }
     }
@@ -463,17 +462,6 @@ fn as_object(pointer: &*mut ffi::PyObject) -> &Py<PyAny> {
     // SAFETY: Py<PyAny> is a transparent, non-null object pointer; callers pass operands, which the stack
     // of the frame that runs the hook owns.
     unsafe { &*ptr::from_ref(pointer).cast::<Py<PyAny>>() }
-}
-
-/// What `nb_bool` answers.
-fn report(py: Python<'_>, told: Result<(), Raised>) -> c_int {
-    match told {
-        Ok(()) => 0,
-        Err(raised) => {
-            raised.0.restore(py);
-            -1
-        }
-    }
 }
 
 unsafe extern "C" fn hook_bool(hook: *mut ffi::PyObject) -> c_int {

@@ -373,9 +373,9 @@ impl Instrumented {
         self.shown_elsewhere.get()
     }
 
-    /// Says which frame that is, and gives back the one before.
-    pub(super) fn show_elsewhere(&self, frame: *mut InterpreterFrame) -> *mut InterpreterFrame {
-        self.shown_elsewhere.replace(frame)
+    /// Says which frame that is.
+    pub(super) fn show_elsewhere(&self, frame: *mut InterpreterFrame) {
+        self.shown_elsewhere.set(frame);
     }
 
     /// The hook at a place.
@@ -431,9 +431,7 @@ impl Instrumented {
         // SAFETY: the unit is one of this code object's (from the rewriter), and nothing else writes
         // to it: hooks are preceded by no instruction that specialisation merges with them, and
         // neither of their own two is ever specialised.
-        unsafe {
-            self.units().add(unit as usize).replace(value)
-        }
+        unsafe { self.units().add(unit as usize).replace(value) }
     }
 
     /// Puts into the constants what functions that are made from the nested code are to run.
