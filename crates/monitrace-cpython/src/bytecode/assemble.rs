@@ -142,7 +142,8 @@ struct Item {
     is_hook: bool,
     is_gate: bool,
     is_landing: bool,
-    has_position: bool,
+    /// The instruction whose position it has, or [`NONE`].
+    position: u32,
     arg: u32,
     /// Where it jumps, if `jump` is not [`Jump::No`].
     label: Label,
@@ -162,7 +163,7 @@ impl Item {
             is_hook: false,
             is_gate: false,
             is_landing: false,
-            has_position: true,
+            position: owner,
             arg: 0,
             label: Label::Past(owner),
             owner,
@@ -320,7 +321,9 @@ impl Assembler<'_> {
         }
         parts.past = self.items.len() as u32;
         if let Some(place) = before_hook {
-            self.add_hook(place, plain)?;
+            // A call's is that of the instruction that makes it.
+            let to = analysis.containing(UnitIndex(analysis.places[place].offset.0 / 2));
+            self.add_hook(place, Item { position: to.map_or(owner, |to| to as u32), ..plain })?;
         }
         parts.own = self.items.len() as u32;
         let target = instruction.target;
@@ -340,8 +343,8 @@ impl Assembler<'_> {
         });
         if let Some(place) = behind_hook {
             // With a position behind RESUME, a trace function would see a line that is not there.
-            let has_position = !analysis.is_start(k);
-            self.add_hook(place, Item { has_position, ..plain })?;
+            let position = if analysis.is_start(k) { NONE } else { owner };
+            self.add_hook(place, Item { position, ..plain })?;
         }
         self.parts.push(parts);
         Ok(())
@@ -427,8 +430,9 @@ impl Assembler<'_> {
         let start = self.items.len();
         let label = if let Way::Into { label, .. } = way { label } else { like.label };
         // What comes from the handler's own line comes from there for a trace function too.
-        let has_position = matches!(label, Label::Past(_)) && way != Way::Out;
-        let plain = Item { is_gate: true, has_position, label, guard: index, ..like };
+        let is_there = matches!(label, Label::Past(_)) && way != Way::Out;
+        let position = if is_there { like.owner } else { NONE };
+        let plain = Item { is_gate: true, position, label, guard: index, ..like };
         // Which constant it is, is known when all hooks are.
         let hook = self.hook_item(0, depth, plain)?;
         self.items.push(hook);
@@ -499,15 +503,7 @@ impl Assembler<'_> {
             let row = facts(opcode).ok_or(refused)?;
             let plain = Item::nop(k as u32, analysis.guarded_by[k]);
             let (tail, jump) = (row.caches, row.jump);
-            self.items.push(Item {
-                opcode,
-                tail,
-                jump,
-                label,
-                is_landing: true,
-                has_position: false,
-                ..plain
-            });
+            self.items.push(Item { opcode, tail, jump, label, is_landing: true, position: NONE, ..plain });
         }
         Ok(Pad { first, stands_for: instruction.opcode_unit(), depth: depth + 2 })
     }
@@ -581,8 +577,8 @@ impl Assembler<'_> {
             } else {
                 code.resize(code.len() + 2 * usize::from(item.tail), 0);
             }
-            let position = analysis.positions[item.owner as usize];
-            lines.add(item.units(), if item.has_position { position } else { Position::NONE });
+            let position = analysis.positions.get(item.position as usize).copied();
+            lines.add(item.units(), position.unwrap_or(Position::NONE));
         }
 
         let mut hooked = vec![NONE; self.parts.len()];
