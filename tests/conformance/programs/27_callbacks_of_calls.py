@@ -69,8 +69,9 @@ for action in (stop, more, less, nothing):
         except Stop as error:
             lines, traceback = [], error.__traceback__.tb_next
             while traceback:
-                lines.append((traceback.tb_frame.f_code.co_name, traceback.tb_lineno))
-                traceback = traceback.tb_next
+                frame, line, traceback = traceback.tb_frame, traceback.tb_lineno, traceback.tb_next
+                if harness.is_of_program(frame, frame.f_code):
+                    lines.append((frame.f_code.co_name, line))
             harness.note(f"{lines}, in place of {error.__context__!r}")
         monitoring.set_local_events(4, work.__code__, 0)
 
