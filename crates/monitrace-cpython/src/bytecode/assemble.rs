@@ -680,7 +680,7 @@ impl Assembler<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::listing::{Listing, bytes_of, show};
-    use super::super::verify;
+    use super::super::{Operands, verify};
     use super::*;
     use monitrace_core::Event;
 
@@ -845,6 +845,138 @@ mod tests {
         let hook = copy.hooks[0].unit.0;
         // Line 2 enters before the hook, line 3 behind it; the hook itself has no handler.
         assert_eq!(targets, [(1, 3, hook), (3, 5, hook + 2), (hook + 2, hook + 4, hook + 6)]);
+    }
+
+    #[test]
+    fn what_is_raised_passes_a_gate() {
+        // try: (lines 2 and 3) ... except: (line 3); unit 1 to 5 are guarded, the rest is not.
+        let mut code = Listing::new(
+            4,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+             2 POP_TOP
+             3 LOAD_CONST 0
+             3 RETURN_VALUE
+             3 PUSH_EXC_INFO
+             3 RERAISE 0",
+        );
+        code.exception_table = vec![0x80 | 1, 4, 5, 0];
+        verify(&code.bytes()).unwrap();
+        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let plan = Plan { wanted: &|_| false, gates: true, ..ALL };
+        let copy = analysis.assemble(&plan).unwrap();
+        assert_listing(
+            &copy,
+            " 0 1 RESUME 0
+              1 2 LOAD_CONST 0
+              2 2 POP_TOP 0
+              3 3 LOAD_CONST 0
+              4 3 RETURN_VALUE 0
+              5 - LOAD_CONST 4
+              6 - POP_JUMP_FORWARD_IF_TRUE to 7
+              7 - SWAP 2
+              8 - POP_TOP 0
+              9 - JUMP_FORWARD to 15
+             10 3 LOAD_CONST 5
+             11 3 POP_JUMP_FORWARD_IF_TRUE to 12
+             12 3 SWAP 2
+             13 3 POP_TOP 0
+             14 3 JUMP_FORWARD to 15
+             15 3 PUSH_EXC_INFO 0
+             16 3 RERAISE 0
+             17 - LOAD_CONST 6
+             18 - POP_JUMP_FORWARD_IF_TRUE to 19
+             19 - RERAISE 1",
+        );
+        let entries = exception_table::decode(&copy.exception_table).unwrap();
+        let ways: Vec<_> =
+            entries.iter().map(|entry| (entry.start, entry.end, entry.target, entry.lasti)).collect();
+        // Line 2 and line 3 have a gate each, and what is raised in one goes on to the handler itself.
+        let guarded = [(1, 3, 5, true), (3, 5, 10, true), (5, 15, 15, false)];
+        let out = [(0, 1, 17, true), (15, 17, 17, true)];
+        assert_eq!(ways, [out[0], guarded[0], guarded[1], guarded[2], out[1]]);
+        assert_eq!(copy.gates.iter().map(|gate| gate.depth).collect::<Vec<_>>(), [2; 3]);
+        let at = UnitIndex;
+        assert_eq!((copy.next(at(12)), copy.next(at(18))), (Next::Elsewhere, Next::Elsewhere));
+        assert_eq!(copy.next(at(15)), Next::Instruction(at(5)));
+        // No room for the position and the hook: no gates.
+        let tight = analysis.assemble(&Plan { stack_limit: Some(2), ..plan }).unwrap();
+        assert!(tight.gates.is_empty());
+        assert_eq!(tight.exception_table, code.exception_table);
+    }
+
+    #[test]
+    fn a_call_is_hooked_before_and_behind_all_of_it() {
+        let code = Listing::new(
+            4,
+            "1 RESUME 0
+             2 PUSH_NULL
+             2 LOAD_CONST 0
+             2 LOAD_FAST 0
+             - KW_NAMES 0
+             2 PRECALL 1
+             2 CALL 1
+             2 POP_TOP
+             2 PUSH_NULL
+             2 LOAD_CONST 0
+             2 LOAD_CONST 0
+             2 CALL_FUNCTION_EX 0
+             2 RETURN_VALUE",
+        );
+        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let places = analysis.places();
+        let is_call =
+            |place: usize| matches!(places[place].event, Event::Call | Event::CReturn | Event::CRaise);
+        let calls: Vec<_> = (0..places.len())
+            .filter(|&place| is_call(place))
+            .map(|place| {
+                (places[place].event, places[place].offset.0, places[place].depth, places[place].call)
+            })
+            .collect();
+        let (each, packed) = (Operands::Each(1), Operands::Packed { named: false });
+        assert_eq!(
+            calls,
+            [
+                (Event::Call, 14, 3, Some(each)),
+                (Event::CReturn, 14, 1, None),
+                (Event::CRaise, 14, 3, None),
+                (Event::Call, 32, 3, Some(packed)),
+                (Event::CReturn, 32, 1, None),
+                (Event::CRaise, 32, 3, None),
+            ]
+        );
+        let copy = analysis.assemble(&Plan { wanted: &is_call, ..ALL }).unwrap();
+        assert_listing(
+            &copy,
+            " 0 1 RESUME 0
+              1 2 PUSH_NULL 0
+              2 2 LOAD_CONST 0
+              3 2 LOAD_FAST 0
+              4 - NOP 0
+              5 2 LOAD_CONST 4
+              6 2 POP_JUMP_FORWARD_IF_TRUE to 7
+              7 - KW_NAMES 0
+              8 2 PRECALL 1
+             10 2 CALL 1
+             15 2 LOAD_CONST 5
+             16 2 POP_JUMP_FORWARD_IF_TRUE to 17
+             17 2 POP_TOP 0
+             18 2 PUSH_NULL 0
+             19 2 LOAD_CONST 0
+             20 2 LOAD_CONST 0
+             21 2 LOAD_CONST 6
+             22 2 POP_JUMP_FORWARD_IF_TRUE to 23
+             23 2 CALL_FUNCTION_EX 0
+             24 2 LOAD_CONST 7
+             25 2 POP_JUMP_FORWARD_IF_TRUE to 26
+             26 2 RETURN_VALUE 0",
+        );
+        let at = UnitIndex;
+        // A frame in a hook is shown at the call; it goes on at what the hook stands at.
+        assert_eq!((copy.original_unit(at(6)), copy.next(at(5))), (at(7), Next::Instruction(at(4))));
+        assert_eq!(copy.next(at(7)), Next::Own(at(4)));
+        assert_eq!((copy.original_unit(at(16)), copy.next(at(15))), (at(7), Next::Behind(at(7))));
+        assert_eq!((copy.original_unit(at(25)), copy.next(at(23))), (at(16), Next::Own(at(16))));
     }
 
     #[test]
