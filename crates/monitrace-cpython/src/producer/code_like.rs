@@ -152,7 +152,8 @@ impl CodeLike {
 
     /// The offsets and the line of each stretch of code: (start, end, line or None).
     fn co_lines<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.attribute(py, intern!(py, "co_lines"))?.call0()
+        let lines = self.attribute(py, intern!(py, "co_lines"))?.call0()?;
+        if cfg!(Py_3_12) { Ok(lines) } else { joined(&lines) }
     }
 
     /// The position of each unit: (line, end line, column, end column), each of which may be None.
@@ -209,6 +210,19 @@ impl CodeLike {
             this.co_firstlineno(py)?
         ))
     }
+}
+
+/// The stretches of lines as 3.12 and later tell them: 3.11 shows where its table begins a new entry.
+fn joined<'py>(lines: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let mut joined: Vec<(u32, u32, Option<i32>)> = Vec::new();
+    for stretch in lines.try_iter()? {
+        let (start, end, line) = stretch?.extract()?;
+        match joined.last_mut().filter(|last| last.2 == line) {
+            Some(last) => last.1 = end,
+            None => joined.push((start, end, line)),
+        }
+    }
+    Ok(PyList::new(lines.py(), joined)?.try_iter()?.into_any())
 }
 
 /// A code object that has nothing to run.

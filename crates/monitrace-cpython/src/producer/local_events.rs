@@ -6,7 +6,7 @@
 //! tool that is cleared is not looked for in them: they find out when they are asked. This must never
 //! keep a code-like alive, nor know code objects.
 
-use super::{CodeLike, Occurrence, Tools, WORDS, way};
+use super::{CodeLike, Tools, WORDS};
 use monitrace_core::{Event, EventSet, ToolId, ToolSet};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -21,6 +21,7 @@ static ANY: AtomicBool = AtomicBool::new(false);
 /// The tools that want each event of some code-like.
 static ANYWHERE: [AtomicU8; Event::COUNT] = [const { AtomicU8::new(0) }; Event::COUNT];
 /// The tools that want each event of all code, as of the last scope that asked.
+#[cfg(not(Py_3_12))]
 static GLOBAL: [AtomicU8; Event::COUNT] = [const { AtomicU8::new(0) }; Event::COUNT];
 /// How often each tool was cleared.
 static CLEARED: [AtomicU64; ToolId::COUNT] = [const { AtomicU64::new(0) }; ToolId::COUNT];
@@ -214,10 +215,6 @@ pub(crate) fn local_events(object: &Bound<'_, PyAny>, tool: ToolId) -> EventSet 
 /// # Errors
 /// `TypeError` if the object cannot be weakly referenced.
 pub(crate) fn set_local_events(object: &Bound<'_, PyAny>, tool: ToolId, events: EventSet) -> PyResult<()> {
-    if none_has_local_events() {
-        // Scopes that are entered now tell of events of all code until they ask again.
-        note_global(&way::tools(object.py())?.1);
-    }
     match CodeLike::of(object) {
         Some(code_like) => {
             let fresh = code_like.local_events().set(tool, events, code_like.disabled().is_none());
@@ -313,27 +310,23 @@ pub(super) fn tools_anywhere(event: Event) -> Tools {
 }
 
 /// Notes who wants each event of all code.
+#[cfg(not(Py_3_12))]
 pub(super) fn note_global(tools: &[Tools; Event::COUNT]) {
     for (noted, tools) in GLOBAL.iter().zip(tools) {
         noted.store(*tools, Relaxed);
     }
 }
 
-#[cfg(not(Py_3_12))]
 /// The tools that want an event of all code or of some code-like, as of the last scope that asked.
+#[cfg(not(Py_3_12))]
 pub(crate) fn listeners(event: Event) -> Tools {
     GLOBAL[event as usize].load(Relaxed) | tools_anywhere(event)
 }
 
-/// Of the tools of a state, those that want this event of this code-like.
-pub(super) fn filter(tools: Tools, occurrence: &Occurrence<'_, '_>, code_like: Option<&CodeLike>) -> Tools {
-    if none_has_local_events() {
-        return tools;
-    }
-    let event = occurrence.event;
-    let local = match code_like {
+/// The tools that want an event of this code-like, which is one of ours or not.
+pub(super) fn tools(object: &Bound<'_, PyAny>, code_like: Option<&CodeLike>, event: Event) -> Tools {
+    match code_like {
         Some(code_like) => code_like.local_events().tools(event),
-        None => Foreigners::lock().events(occurrence.code_like).map_or(0, |events| events.tools(event)),
-    };
-    tools & (GLOBAL[event as usize].load(Relaxed) | local)
+        None => Foreigners::lock().events(object).map_or(0, |events| events.tools(event)),
+    }
 }

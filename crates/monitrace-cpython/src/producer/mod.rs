@@ -35,25 +35,21 @@ pub type Tools = u8;
 #[repr(C)]
 pub struct State {
     active: Cell<u8>,
-    /// Not used; CPython does not document it.
-    opaque: Cell<u8>,
+    /// Those that listen only because they want the event of some code-like: whether of the one that it
+    /// comes from is to be seen when it does. CPython calls the byte opaque, and leaves it alone.
+    local: Cell<u8>,
 }
 
 impl State {
     /// A state in which these tools listen.
     #[cfg(Py_3_13)]
     pub(crate) const fn with(tools: Tools) -> State {
-        State { active: Cell::new(tools), opaque: Cell::new(0) }
+        State { active: Cell::new(tools), local: Cell::new(0) }
     }
 
     /// The tools that listen.
     pub fn active(&self) -> Tools {
         self.active.get()
-    }
-
-    fn set(&self, tools: Tools) {
-        self.active.set(tools);
-        self.opaque.set(0);
     }
 
     /// Takes tools out that have disabled the event here.
@@ -149,24 +145,22 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
         events_of(id)?;
     }
     if is_native && way::enter(states, version, ids) {
+        states.iter().for_each(|state| state.local.set(0));
         return Ok(());
     }
     let (current, tools) = way::tools(py)?;
+    #[cfg(not(Py_3_12))]
     local_events::note_global(&tools);
     for (state, &id) in states.iter().zip(ids) {
-        state.set(tools_of(events_of(id)?, &tools));
+        // CALL is to be heard by whoever wants to know how it ends.
+        let events = local_events::heard(events_of(id)?);
+        let global = events.events().fold(0, |all, event| all | tools[event as usize]);
+        let local = events.events().fold(0, |all, event| all | local_events::tools_anywhere(event));
+        state.active.set(global | local);
+        state.local.set(local & !global);
     }
     version.set(current);
     Ok(())
-}
-
-/// The tools that may want an event of a scope: whose code-like it will be is not known before it
-/// fires, so that all tools with local events somewhere count.
-fn tools_of(events: EventSet, tools: &[Tools; Event::COUNT]) -> Tools {
-    // CALL is to be heard by whoever wants to know how it ends.
-    local_events::heard(events)
-        .events()
-        .fold(0, |all, event| all | tools[event as usize] | local_events::tools_anywhere(event))
 }
 
 /// The configuration for which an event is disabled at an offset: it does not change with the local events
@@ -183,7 +177,11 @@ pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> P
     let (event, offset) = (occurrence.event, occurrence.offset);
     let code_like = CodeLike::of(occurrence.code_like);
     let by_offset = code_like.and_then(CodeLike::disabled);
-    let mut wanted = local_events::filter(state.active(), occurrence, code_like);
+    let mut wanted = state.active();
+    let local = wanted & state.local.get();
+    if local != 0 {
+        wanted &= !local | local_events::tools(occurrence.code_like, code_like, event);
+    }
     if let Some(by_offset) = by_offset {
         wanted &= !by_offset.tools(event, offset, || configuration(py));
     }
