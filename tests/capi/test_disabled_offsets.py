@@ -356,7 +356,7 @@ class Model:
         ]
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(10))
 def test_random_changes_are_told_as_the_model_says(producer: ModuleType, seed: int) -> None:
     choose, model = random.Random(seed), Model()
     told: list[int] = []

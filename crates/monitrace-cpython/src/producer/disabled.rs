@@ -74,3 +74,61 @@ impl Disabled {
 fn unit(offset: u32) -> Option<usize> {
     (offset.is_multiple_of(2)).then_some(offset as usize / 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODE: u32 = 12;
+
+    fn told(disabled: &Disabled, event: Event, configuration: u64) -> Vec<(u32, Tools)> {
+        let tools = |offset| (offset, disabled.tools(event, offset, || configuration));
+        (0..CODE + 3).map(tools).filter(|(_, tools)| *tools != 0).collect()
+    }
+
+    #[test]
+    fn what_is_disabled_is_disabled_there_alone() {
+        let disabled = Disabled::new(CODE as usize / 2);
+        disabled.disable(Event::Line, 4, 0b001, 1);
+        disabled.disable(Event::Line, 10, 0b100, 1);
+        disabled.disable(Event::Line, 4, 0b100, 1);
+        assert_eq!(told(&disabled, Event::Line, 1), [(4, 0b101), (10, 0b100)]);
+        assert_eq!(told(&disabled, Event::PyStart, 1), []);
+        assert_eq!(told(&disabled.empty(), Event::Line, 1), []);
+    }
+
+    #[test]
+    fn another_configuration_forgets_it() {
+        let disabled = Disabled::new(CODE as usize / 2);
+        disabled.disable(Event::Line, 4, 1, 1);
+        assert_eq!(told(&disabled, Event::Line, 2), []);
+        disabled.disable(Event::PyStart, 0, 1, 2);
+        assert_eq!(told(&disabled, Event::Line, 2), []);
+        assert_eq!(told(&disabled, Event::PyStart, 2), [(0, 1)]);
+    }
+
+    #[test]
+    fn offsets_that_are_not_there_are_never_disabled() {
+        let disabled = Disabled::new(CODE as usize / 2);
+        for offset in [1, 3, CODE, CODE + 1, u32::MAX] {
+            disabled.disable(Event::Line, offset, 1, 1);
+        }
+        assert_eq!(told(&disabled, Event::Line, 1), []);
+    }
+
+    #[test]
+    fn events_are_enabled_for_one_tool() {
+        let [low, high] = [0, 3].map(|number| ToolId::new(number).expect("a tool's number"));
+        let disabled = Disabled::new(CODE as usize / 2);
+        for event in [Event::Line, Event::Call, Event::PyStart] {
+            disabled.disable(event, 2, 0b1001, 1);
+        }
+        disabled.enable(high, EventSet::LINE | EventSet::CALL);
+        assert_eq!(told(&disabled, Event::Line, 1), [(2, 0b0001)]);
+        assert_eq!(told(&disabled, Event::CReturn, 1), [(2, 0b0001)]);
+        assert_eq!(told(&disabled, Event::PyStart, 1), [(2, 0b1001)]);
+        disabled.enable(low, EventSet::all());
+        assert_eq!(told(&disabled, Event::Line, 1), []);
+        assert_eq!(told(&disabled, Event::PyStart, 1), [(2, 0b1000)]);
+    }
+}
