@@ -130,7 +130,7 @@ mod by_table {
     /// Where to look, once it is installed.
     static CELLS: OnceLock<&'static Cells> = OnceLock::new();
 
-    /// `sys.monitoring` is complete from now on, and scopes can be served.
+    /// There may be listeners from now on: scopes are served.
     pub(crate) fn installed(py: Python<'_>) -> PyResult<()> {
         let cells = Cells::find(py)?;
         if CELLS.set(cells).is_ok() {
