@@ -10,6 +10,7 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import monitrace
@@ -51,7 +52,7 @@ class Tool:
 
     def set_in(self, function: Callable[..., object], events: int | None = None) -> None:
         """Set the events of calls, or others, for one function."""
-        code = function.__code__  # type: ignore[attr-defined] # of functions only
+        code = function.__code__
         self.monitoring.set_local_events(TOOL, code, self.calls if events is None else events)
 
 
@@ -91,10 +92,8 @@ def test_nothing_is_kept_of_a_call_that_has_ended(tool: Tool, kind: type[Thing])
     thing = kind()
     gone = weakref.ref(thing)
     tool.set_in(call)
-    try:
+    with suppress(KeyError):
         call(thing)
-    except KeyError:
-        pass
     assert tool.told == [("CALL", kind.__name__), ("C_RETURN" if kind is Thing else "C_RAISE", kind.__name__)]
     del thing
     assert gone() is None
@@ -170,7 +169,7 @@ def test_calls_of_many_depths_and_threads_end_in_order(tool: Tool) -> None:
 
 
 def test_the_recursion_limit_ends_every_call(tool: Tool) -> None:
-    def descend() -> object:
+    def descend() -> int:
         return max([1], key=lambda _: descend())
 
     tool.set_in(descend)
@@ -306,7 +305,11 @@ def test_uninstalling_in_a_call() -> None:
     print(len("ab"), hasattr(sys, "monitoring"))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "True\n[('CALL', 'Uninstall')] True\n2 False\n"

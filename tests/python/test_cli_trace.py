@@ -15,7 +15,8 @@ import pytest
 from command import environment, events, monitrace, read
 
 all_events = pytest.mark.skipif(
-    sys.version_info < (3, 12), reason="3.11 makes only LINE, PY_START, PY_RETURN and the events of calls so far"
+    sys.version_info < (3, 12),
+    reason="3.11 makes only LINE, PY_START, PY_RETURN and the events of calls so far",
 )
 
 PROGRAM = """\

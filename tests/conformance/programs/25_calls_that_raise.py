@@ -121,9 +121,11 @@ def groups():
         len(group.exceptions)
 
 
+# fmt: off
 def one_line():
     try: int("x")
     except ValueError: abs(-4)
+# fmt: on
 
 
 def recursive(n):

@@ -49,7 +49,7 @@ def work():
     except Stop:
         abs(-2)
     return abs(
-        -3
+        -3,
     )
 
 
