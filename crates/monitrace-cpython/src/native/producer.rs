@@ -165,9 +165,8 @@ mod by_table {
         if CELLS.get().is_none() {
             return Ok((version, tools));
         }
-        let monitoring = super::super::monitoring(py)?;
         for tool in ToolId::all() {
-            let bits: u32 = monitoring.call_method1("get_events", (tool.index(),))?.extract()?;
+            let bits = super::super::sides::events(py, tool)?;
             for event in crate::producer::heard(event_ids::set(bits).unwrap_or_default()).events() {
                 tools[event as usize] |= ToolSet::from(tool).bits();
             }
@@ -259,7 +258,13 @@ mod through_interpreter {
                 Event::CReturn | Event::CRaise => Event::Call,
                 event => event,
             };
-            tools[event as usize] = states.get(usize::from(callback_id(asked))).map_or(0, State::active);
+            let asked = states.get(usize::from(callback_id(asked))).map_or(0, State::active);
+            #[cfg(not(Py_3_14))]
+            let asked = match event {
+                Event::BranchLeft | Event::BranchRight => super::super::sides::among(asked, event),
+                _ => asked,
+            };
+            tools[event as usize] = asked;
         }
         Ok((ours(version.get()), tools))
     }
