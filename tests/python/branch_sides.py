@@ -36,10 +36,10 @@ def loop(n: int) -> int:
 
 
 def choose(a: object, b: object) -> object:
-    chosen = a if a else b
+    chosen = 5 if a else b
     if chosen is None:
         return 0
-    if a and b or not chosen:
+    if (a and b) or not chosen:
         chosen = 1
     return [each for each in (a, b) if each is not None]
 

@@ -48,7 +48,7 @@ def attempt(function: Callable[..., object], *args: object, **kwargs: object) ->
         words = re.sub("0x[0-9a-f]+", lambda found: named(int(found[0], 16)), str(error))
         print(call, "raises", f"{type(error).__name__}: {words}")
     else:
-        if function in (monitoring.get_events, monitoring.get_local_events):
+        if isinstance(result, int) and function in (monitoring.get_events, monitoring.get_local_events):
             result = Named(result)
         print(call, "->", getattr(result, "__qualname__", repr(result)))
 
@@ -90,7 +90,9 @@ def call_all() -> None:
         Named(e.C_RETURN),
         Named(e.C_RETURN | e.CALL),
     ]
-    sets += map(Named, [ancillary, ancillary | e.CALL, e.BRANCH, e.BRANCH | e.LINE, e.BRANCH_LEFT, e.RAISE, 0])
+    sets += map(
+        Named, [ancillary, ancillary | e.CALL, e.BRANCH, e.BRANCH | e.LINE, e.BRANCH_LEFT, e.RAISE, 0]
+    )
     for tool in (GOOD, FREE, 8):
         for each in sets:
             attempt(m.set_events, tool, each)
@@ -103,7 +105,17 @@ def call_all() -> None:
     for args in [(GOOD, code), (GOOD, attempt, 1), (9, attempt, 1), (9, code, 1)]:
         attempt(m.set_local_events, *args)
     for tool in (GOOD, FREE, 9):
-        for event in (Named(e.LINE), 0, Named(e.LINE | e.CALL), -1, 1 << 19, 1 << 30, 1.0, 2**40, Named(e.C_RETURN)):
+        for event in (
+            Named(e.LINE),
+            0,
+            Named(e.LINE | e.CALL),
+            -1,
+            1 << 19,
+            1 << 30,
+            1.0,
+            2**40,
+            Named(e.C_RETURN),
+        ):
             for callback in (print, 5, None):
                 attempt(m.register_callback, tool, event, callback)
     attempt(m.register_callback, GOOD, e.LINE)
