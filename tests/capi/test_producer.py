@@ -165,7 +165,8 @@ def test_side_of_a_branch_is_told_alone(producer: ModuleType, side: str) -> None
 
 
 def test_scope_hears_of_another_side(producer: ModuleType) -> None:
-    listen(BY_NAME["fire_branch_left"], Recorder())
+    register(LOW, "BRANCH", Recorder())
+    monitoring.set_events(LOW, EVENTS.BRANCH_LEFT)
     scope = Scope(producer, "BRANCH_LEFT", "BRANCH_RIGHT")
     scope.enter()
     assert scope.active == (1 << LOW, 0)
