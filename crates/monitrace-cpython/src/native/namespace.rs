@@ -190,11 +190,11 @@ mod marks {
 
     /// Forgets what tools wanted of code-likes that were cleared since.
     pub(super) fn check(py: Python<'_>) -> PyResult<()> {
-        if crate::native::producer::interpreter_version() != CHECKED.load(Relaxed) {
+        if crate::native::producer::configuration_version(py) != CHECKED.load(Relaxed) {
             for tool in ToolId::all() {
                 check_tool(py, tool)?;
             }
-            CHECKED.store(crate::native::producer::interpreter_version(), Relaxed);
+            CHECKED.store(crate::native::producer::configuration_version(py), Relaxed);
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ mod marks {
         if gone {
             let mark = MARKS[tool.index()].lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(mark);
-            producer::clear(py, tool);
+            producer::clear(tool);
         }
         Ok(())
     }

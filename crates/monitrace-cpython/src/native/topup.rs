@@ -216,7 +216,7 @@ fn clear(py: Python<'_>, tool: ToolId) -> PyResult<()> {
     branches::register_both(py, tool, None)?;
     own::call(py, "set_events", (tool.index(), 0))?;
     sides::clear(py, tool)?;
-    producer::clear(py, tool);
+    producer::clear(tool);
     Ok(())
 }
 
