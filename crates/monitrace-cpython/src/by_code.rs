@@ -6,13 +6,13 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) struct ByCode<T>(Mutex<Entries<T>>);
 
 struct Entries<T> {
-    by_address: HashMap<usize, Entry<T>>,
+    by_address: FxHashMap<usize, Entry<T>>,
     /// How many entries there may be before the dead ones are looked for.
     sweep_at: usize,
 }
@@ -45,7 +45,7 @@ impl<T> Entries<T> {
 
 impl<T> ByCode<T> {
     pub(crate) fn new() -> ByCode<T> {
-        ByCode(Mutex::new(Entries { by_address: HashMap::new(), sweep_at: FIRST_SWEEP }))
+        ByCode(Mutex::new(Entries { by_address: FxHashMap::default(), sweep_at: FIRST_SWEEP }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries<T>> {

@@ -12,6 +12,7 @@ use super::own;
 use super::sides::{self, Branch, Verdict};
 use crate::{CPython, event_ids};
 use monitrace_core::{ByteOffset, Callback, Event, Payload, Reply, ToolId};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyCode};
@@ -135,7 +136,7 @@ impl Listening {
 
     fn exchange<'py>(&self, py: Python<'py>, callable: Option<&Py<PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         let tool = self.branches.get().tool;
-        own::call(py, "register_callback", (tool.index(), event_ids::BRANCH, callable))
+        own::call(py, intern!(py, "register_callback"), (tool.index(), event_ids::BRANCH, callable))
     }
 }
 
@@ -256,10 +257,8 @@ impl Branches {
             return Ok(self.words.answer(py, reply));
         }
         let branch = Branch { tool: self.tool, code, offset: offset.extract()? };
-        let behind = branch.behind(|| offset_behind(code, branch.offset, &self.caches))?;
-        let is_left = destination.extract::<u32>()? == behind;
-        let side = if is_left { Event::BranchLeft } else { Event::BranchRight };
-        let mut verdict = branch.verdict(side);
+        let (side, mut verdict) =
+            branch.turn(destination.extract()?, || offset_behind(code, branch.offset, &self.caches))?;
         if matches!(verdict, Verdict::Tell) {
             verdict = match self.tell(side, code, offset, destination)? {
                 Reply::Disable => branch.disable(side),

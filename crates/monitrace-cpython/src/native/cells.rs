@@ -12,6 +12,7 @@ use crate::event_ids;
 use monitrace_core::{Event, ToolId};
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
@@ -230,7 +231,7 @@ fn register<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     // A number that no event has becomes one that is no event's bit either.
     let event = 1_u32.checked_shl(u32::from(event_id)).unwrap_or_default();
-    own::call(py, "register_callback", (tool, event, callback))
+    own::call(py, intern!(py, "register_callback"), (tool, event, callback))
 }
 
 /// Where in the interpreter state the callbacks are.
@@ -270,20 +271,20 @@ fn locate(state: &State, landmarks: &[Landmark<'_>]) -> Option<usize> {
 fn find_version(py: Python<'_>) -> PyResult<usize> {
     let mut free = None;
     for tool in ToolId::all() {
-        if free.is_none() && own::call(py, "get_tool", (tool.index(),))?.is_none() {
+        if free.is_none() && own::call(py, intern!(py, "get_tool"), (tool.index(),))?.is_none() {
             free = Some(tool);
         }
     }
     // If none is free, any will do: its events will be as they were.
     let tool = free.unwrap_or(ToolId::DEBUGGER).index();
-    let events: u32 = own::call(py, "get_events", (tool,))?.extract()?;
+    let events: u32 = own::call(py, intern!(py, "get_events"), (tool,))?.extract()?;
     if free.is_some() {
-        own::call(py, "use_tool_id", (tool, "monitrace"))?;
+        own::call(py, intern!(py, "use_tool_id"), (tool, "monitrace"))?;
     }
     let version = follow_version(py, tool, events);
-    let reset = own::call(py, "set_events", (tool, events));
+    let reset = own::call(py, intern!(py, "set_events"), (tool, events));
     if free.is_some() {
-        own::call(py, "free_tool_id", (tool,))?;
+        own::call(py, intern!(py, "free_tool_id"), (tool,))?;
     }
     reset?;
     version?.ok_or_else(refusal)
@@ -302,10 +303,10 @@ fn follow_version(py: Python<'_>, tool: usize, mut events: u32) -> PyResult<Opti
     for changes in [1, 2, 0, 3] {
         for _ in 0..changes {
             events ^= event_ids::bit(Event::PyThrow);
-            own::call(py, "set_events", (tool, events))?;
+            own::call(py, intern!(py, "set_events"), (tool, events))?;
         }
         // The same events again are no change.
-        own::call(py, "set_events", (tool, events))?;
+        own::call(py, intern!(py, "set_events"), (tool, events))?;
         candidates.retain_mut(|(offset, before)| {
             let now = state.word(*offset);
             let rise = now.wrapping_sub(*before);

@@ -28,6 +28,7 @@ use listener::Listener;
 use monitrace_core::EventSet;
 use monitrace_core::{Tool, ToolId};
 use pyo3::exceptions::PyImportError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 use std::sync::Arc;
@@ -61,10 +62,10 @@ pub(crate) fn attach(py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached> 
         told => told?,
     }
     let id = free_id(tool.name(), |id| {
-        let owner = own::call(py, "get_tool", (id.index(),))?;
+        let owner = own::call(py, intern!(py, "get_tool"), (id.index(),))?;
         Ok(if owner.is_none() { None } else { Some(owner.extract()?) })
     })?;
-    own::call(py, "use_tool_id", (id.index(), tool.name()))?;
+    own::call(py, intern!(py, "use_tool_id"), (id.index(), tool.name()))?;
     #[cfg(not(Py_3_14))]
     topup::watch_restarts(&monitoring)?;
     let attached = Attached(id);
@@ -88,12 +89,12 @@ fn listen(monitoring: &Bound<'_, PyModule>, tool: &Tool<CPython>, id: ToolId) ->
             continue;
         }
         let listener = Listener::new(monitoring, event, callback)?.callable(py)?;
-        own::call(py, "register_callback", (id.index(), event_ids::bit(event), listener))?;
+        own::call(py, intern!(py, "register_callback"), (id.index(), event_ids::bit(event), listener))?;
     }
     #[cfg(not(Py_3_14))]
     return sides::set_events(py, id, bits);
     #[cfg(Py_3_14)]
-    own::call(py, "set_events", (id.index(), bits)).map(drop)
+    own::call(py, intern!(py, "set_events"), (id.index(), bits)).map(drop)
 }
 
 impl Attached {
@@ -104,6 +105,6 @@ impl Attached {
             topup::leave_restarts(&monitoring(py)?)
         }
         #[cfg(Py_3_14)]
-        own::call(py, "free_tool_id", (self.0.index(),)).map(drop)
+        own::call(py, intern!(py, "free_tool_id"), (self.0.index(),)).map(drop)
     }
 }

@@ -11,6 +11,7 @@ use super::own;
 use super::topup::{self, of_code};
 use crate::{event_ids, producer};
 use monitrace_core::{EventSet, ToolId};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCode, PyDict, PyInt, PyModule, PyTuple};
@@ -104,7 +105,7 @@ fn get_local_events(
         return of_code::get_local_events(py, args, kwargs);
     };
     let tool = args.get_item(0)?;
-    own::call(py, "get_local_events", (&tool, nobody(py)?))?;
+    own::call(py, intern!(py, "get_local_events"), (&tool, nobody(py)?))?;
     let tool = known_tool(tool.extract()?)?;
     marks::check(py)?;
     Ok(native_bits(producer::local_events(&code, tool)))
@@ -120,7 +121,7 @@ mod of_code {
         args: Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        own::function(py, "set_local_events")?.call(args, kwargs).map(drop)
+        own::function(py, intern!(py, "set_local_events"))?.call(args, kwargs).map(drop)
     }
 
     pub(super) fn get_local_events(
@@ -128,7 +129,7 @@ mod of_code {
         args: Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<u32> {
-        own::function(py, "get_local_events")?.call(args, kwargs)?.extract()
+        own::function(py, intern!(py, "get_local_events"))?.call(args, kwargs)?.extract()
     }
 }
 
@@ -179,7 +180,7 @@ mod marks {
                 builtins.call_method1("compile", ("", "<monitrace>", "exec"))?.unbind()
             }
         };
-        own::call(py, "set_local_events", (tool.index(), &code, MARKED))?;
+        own::call(py, intern!(py, "set_local_events"), (tool.index(), &code, MARKED))?;
         *MARKS[tool.index()].lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
         Ok(())
     }
@@ -201,8 +202,9 @@ mod marks {
 
     fn check_tool(py: Python<'_>, tool: ToolId) -> PyResult<()> {
         let Some(code) = mark(py, tool) else { return Ok(()) };
-        let is_free =
-            |id: ToolId| -> PyResult<bool> { Ok(own::call(py, "get_tool", (id.index(),))?.is_none()) };
+        let is_free = |id: ToolId| -> PyResult<bool> {
+            Ok(own::call(py, intern!(py, "get_tool"), (id.index(),))?.is_none())
+        };
         let mut gone = is_free(tool)?;
         if !gone {
             let mut other = None;
@@ -215,16 +217,17 @@ mod marks {
             }
             if let Some((id, free)) = other {
                 if free {
-                    own::call(py, "use_tool_id", (id.index(), "monitrace"))?;
+                    own::call(py, intern!(py, "use_tool_id"), (id.index(), "monitrace"))?;
                 }
                 for bits in [MARKED, 0] {
-                    own::call(py, "set_local_events", (id.index(), &code, bits))?;
+                    own::call(py, intern!(py, "set_local_events"), (id.index(), &code, bits))?;
                 }
                 if free {
-                    own::call(py, "free_tool_id", (id.index(),))?;
+                    own::call(py, intern!(py, "free_tool_id"), (id.index(),))?;
                 }
             }
-            let left: u32 = own::call(py, "get_local_events", (tool.index(), &code))?.extract()?;
+            let left: u32 =
+                own::call(py, intern!(py, "get_local_events"), (tool.index(), &code))?.extract()?;
             gone = left == 0;
         }
         if gone {

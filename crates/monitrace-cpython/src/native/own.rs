@@ -6,7 +6,7 @@ use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyModule};
+use pyo3::types::{PyDict, PyModule, PyString};
 
 /// The module's names, copied before any of them was replaced.
 fn names(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
@@ -17,7 +17,7 @@ fn names(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
 }
 
 /// One of the functions.
-pub(super) fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn function<'py>(py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
     let function = names(py)?.get_item(name)?;
     function.ok_or_else(|| PyAttributeError::new_err(format!("sys.monitoring has no {name}")))
 }
@@ -28,7 +28,7 @@ pub(super) fn function<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, 
 /// Whatever it raises.
 pub(super) fn call<'py>(
     py: Python<'py>,
-    name: &str,
+    name: &Bound<'py, PyString>,
     args: impl PyCallArgs<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     function(py, name)?.call1(args)

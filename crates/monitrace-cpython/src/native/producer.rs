@@ -133,6 +133,7 @@ fn fire_by_table(
 #[cfg(Py_3_14)]
 mod unwrapped {
     use super::*;
+    use pyo3::intern;
     use std::ffi::CStr;
     use std::sync::atomic::AtomicUsize;
 
@@ -167,7 +168,7 @@ mod unwrapped {
     /// Has the interpreter unwrap a wrapper, and looks whether the callable is where it can be told.
     fn find(py: Python<'_>, tool: ToolId, id: u8, wrapper: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
         let register = |callback: &Py<PyAny>| {
-            super::super::own::call(py, "register_callback", (tool.index(), 1 << id, callback))
+            super::super::own::call(py, intern!(py, "register_callback"), (tool.index(), 1 << id, callback))
         };
         let callable = register(&py.None())?;
         // A wrapper is registered as it is, not wrapped again.

@@ -14,9 +14,10 @@ use crate::event_ids;
 use crate::producer::Tools;
 use crate::producer::{self, WORDS};
 use monitrace_core::{Event, EventSet, ToolId, ToolSet};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyCode;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -68,7 +69,7 @@ struct Record {
     /// How each tool named the branches that it wants of this code.
     here: [u32; ToolId::COUNT],
     /// By offset.
-    branches: HashMap<u32, Known>,
+    branches: FxHashMap<u32, Known>,
 }
 
 /// Of one branch.
@@ -116,10 +117,10 @@ pub(super) fn names_sides(tool: ToolId) -> bool {
 /// The tool names a side: from now on its callbacks are called through ours.
 fn name_side(py: Python<'_>, tool: ToolId) -> PyResult<()> {
     // Else the interpreter is about to say that the tool is not in use.
-    if !own::call(py, "get_tool", (tool.index(),))?.is_none() {
+    if !own::call(py, intern!(py, "get_tool"), (tool.index(),))?.is_none() {
         branches::join(py, tool)?;
         if !WANTS[tool.index()].names_sides.swap(true, Relaxed) {
-            let events: u32 = own::call(py, "get_events", (tool.index(),))?.extract()?;
+            let events: u32 = own::call(py, intern!(py, "get_events"), (tool.index(),))?.extract()?;
             WANTS[tool.index()].everywhere.store(named(events), Relaxed);
         }
     }
@@ -128,7 +129,7 @@ fn name_side(py: Python<'_>, tool: ToolId) -> PyResult<()> {
 
 /// The events of all code that a tool has set, as bits.
 pub(super) fn events(py: Python<'_>, tool: ToolId) -> PyResult<u32> {
-    let bits = own::call(py, "get_events", (tool.index(),))?.extract()?;
+    let bits = own::call(py, intern!(py, "get_events"), (tool.index(),))?.extract()?;
     Ok(told(bits, WANTS[tool.index()].everywhere.load(Relaxed)))
 }
 
@@ -141,13 +142,13 @@ pub(super) fn set_events(py: Python<'_>, tool: ToolId, bits: u32) -> PyResult<()
     if name & SIDES != 0 {
         name_side(py, tool)?;
     }
-    own::call(py, "set_events", (tool.index(), native(bits)))?;
+    own::call(py, intern!(py, "set_events"), (tool.index(), native(bits)))?;
     changed(py, tool, WANTS[tool.index()].everywhere.swap(name, Relaxed), name)
 }
 
 /// The events of a code object that a tool has set, as bits.
 pub(super) fn local_events(py: Python<'_>, tool: ToolId, code: &Bound<'_, PyAny>) -> PyResult<u32> {
-    let bits = own::call(py, "get_local_events", (tool.index(), code))?.extract()?;
+    let bits = own::call(py, intern!(py, "get_local_events"), (tool.index(), code))?.extract()?;
     Ok(told(bits, RECORDS.look(code, |record| record.here[tool.index()]).unwrap_or_default()))
 }
 
@@ -165,7 +166,7 @@ pub(super) fn set_local_events(
     if name & SIDES != 0 {
         name_side(py, tool)?;
     }
-    own::call(py, "set_local_events", (tool.index(), code, native(bits)))?;
+    own::call(py, intern!(py, "set_local_events"), (tool.index(), code, native(bits)))?;
     let note = |record: &mut Record| {
         let this = ToolSet::from(tool);
         record.tools = if bits == 0 { record.tools.without(this) } else { record.tools.union(this) };
@@ -210,7 +211,7 @@ pub(super) fn clear(py: Python<'_>, tool: ToolId) -> PyResult<()> {
         has_local_events
     });
     for code in here {
-        own::call(py, "set_local_events", (tool.index(), code, 0))?;
+        own::call(py, intern!(py, "set_local_events"), (tool.index(), code, 0))?;
     }
     let wants = &WANTS[tool.index()];
     wants.names_sides.store(false, Relaxed);
@@ -237,52 +238,56 @@ pub(super) enum Verdict {
 }
 
 impl Branch<'_, '_> {
-    /// The offset of the instruction behind it, which `find` finds.
-    pub(super) fn behind(&self, find: impl FnOnce() -> PyResult<u32>) -> PyResult<u32> {
-        let known = RECORDS
-            .look(self.code, |record| record.branches.get(&self.offset).map(|branch| branch.behind))
-            .flatten();
-        if let Some(behind) = known {
-            return Ok(behind);
+    /// Which side leads to a destination, and what to do about it. `find_behind` finds the offset of the
+    /// instruction behind the branch: left is the side that goes on there.
+    ///
+    /// # Errors
+    /// Those of `find_behind`.
+    pub(super) fn turn(
+        &self,
+        destination: u32,
+        find_behind: impl FnOnce() -> PyResult<u32>,
+    ) -> PyResult<(Event, Verdict)> {
+        let turned = |record: &mut Record| {
+            let behind = record.branches.get(&self.offset)?.behind;
+            let side = if destination == behind { Event::BranchLeft } else { Event::BranchRight };
+            Some((side, self.judge(record, EventSet::empty(), side)))
+        };
+        if let Some(known) = RECORDS.look(self.code, turned).flatten() {
+            return Ok(known);
         }
-        let behind = find()?;
-        RECORDS.keep(self.code, Record::default, |record| {
-            record.branches.entry(self.offset).or_insert_with(|| Known::new(behind)).behind
-        })
+        let behind = find_behind()?;
+        let turned = RECORDS.keep(self.code, Record::default, |record| {
+            record.branches.entry(self.offset).or_insert_with(|| Known::new(behind));
+            turned(record)
+        })?;
+        Ok(turned.unwrap_or((Event::BranchLeft, Verdict::Pass)))
     }
 
-    /// Whether the tool is to be told of a side.
-    pub(super) fn verdict(&self, side: Event) -> Verdict {
-        self.judge(EventSet::empty(), Some(side))
-    }
-
-    /// Notes that the tool has disabled a side.
+    /// The tool has disabled a side: what that leaves to do.
     pub(super) fn disable(&self, side: Event) -> Verdict {
-        self.judge(side.set(), None)
+        RECORDS.look(self.code, |record| self.judge(record, side.set(), side)).unwrap_or(Verdict::Pass)
     }
 
-    fn judge(&self, disabled_now: EventSet, side: Option<Event>) -> Verdict {
+    fn judge(&self, record: &mut Record, disabled_now: EventSet, side: Event) -> Verdict {
         let tool = self.tool;
-        let judged = RECORDS.look(self.code, |record| {
-            let wanted = wanted(tool, meant(record.here[tool.index()]));
-            let Some(branch) = record.branches.get_mut(&self.offset) else { return Verdict::Tell };
-            branch.refresh();
-            let disabled = &mut branch.disabled[tool.index()];
-            *disabled |= disabled_now;
-            let left = wanted - *disabled;
-            if left.is_empty() {
-                branch.off = branch.off.with(tool);
-                if !disabled.contains(EventSet::BRANCH) {
-                    WANTS[tool.index()].holds_back.store(true, Relaxed);
-                }
-                Verdict::Disable
-            } else if side.is_some_and(|side| left.contains(side.set())) {
-                Verdict::Tell
-            } else {
-                Verdict::Pass
+        let wanted = wanted(tool, meant(record.here[tool.index()]));
+        let Some(branch) = record.branches.get_mut(&self.offset) else { return Verdict::Pass };
+        branch.refresh();
+        let disabled = &mut branch.disabled[tool.index()];
+        *disabled |= disabled_now;
+        let left = wanted - *disabled;
+        if left.is_empty() {
+            branch.off = branch.off.with(tool);
+            if !disabled.contains(EventSet::BRANCH) {
+                WANTS[tool.index()].holds_back.store(true, Relaxed);
             }
-        });
-        judged.unwrap_or(Verdict::Tell)
+            Verdict::Disable
+        } else if left.contains(side.set()) {
+            Verdict::Tell
+        } else {
+            Verdict::Pass
+        }
     }
 }
 
@@ -324,15 +329,15 @@ fn bring_back(py: Python<'_>, tool: ToolId) -> PyResult<()> {
         held_back
     });
     let tool = tool.index();
-    let events: u32 = own::call(py, "get_events", (tool,))?.extract()?;
-    own::call(py, "set_events", (tool, events & !event_ids::BRANCH))?;
+    let events: u32 = own::call(py, intern!(py, "get_events"), (tool,))?.extract()?;
+    own::call(py, intern!(py, "set_events"), (tool, events & !event_ids::BRANCH))?;
     for code in codes {
-        let here: u32 = own::call(py, "get_local_events", (tool, &code))?.extract()?;
+        let here: u32 = own::call(py, intern!(py, "get_local_events"), (tool, &code))?.extract()?;
         for bits in [here ^ event_ids::BRANCH, here] {
-            own::call(py, "set_local_events", (tool, &code, bits))?;
+            own::call(py, intern!(py, "set_local_events"), (tool, &code, bits))?;
         }
     }
-    own::call(py, "set_events", (tool, events)).map(drop)
+    own::call(py, intern!(py, "set_events"), (tool, events)).map(drop)
 }
 
 /// Enables all that was disabled, for all tools.
@@ -340,7 +345,7 @@ fn bring_back(py: Python<'_>, tool: ToolId) -> PyResult<()> {
 /// # Errors
 /// As the interpreter's own.
 pub(super) fn restart(py: Python<'_>) -> PyResult<()> {
-    own::call(py, "restart_events", ())?;
+    own::call(py, intern!(py, "restart_events"), ())?;
     RESTARTS.fetch_add(1, Relaxed);
     for wants in &WANTS {
         wants.holds_back.store(false, Relaxed);

@@ -13,6 +13,7 @@ use crate::arguments::Arguments;
 use crate::{event_ids, producer};
 use monitrace_core::{Event, EventSet, ToolId};
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyModule, PyTuple};
 use std::ffi::c_int;
@@ -60,7 +61,7 @@ pub(super) fn uninstall(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
 pub(super) fn check_unused(py: Python<'_>) -> PyResult<()> {
     let mut users = Vec::new();
     for tool in ToolId::all().filter(|&tool| sides::names_sides(tool)) {
-        let name = own::call(py, "get_tool", (tool.index(),))?;
+        let name = own::call(py, intern!(py, "get_tool"), (tool.index(),))?;
         users.push(format!("{tool} ({name})"));
     }
     if users.is_empty() {
@@ -108,7 +109,7 @@ fn register_callback(
         .copied()
         .find(|&event| EventSet::BRANCH.contains(event.set()) && bit == event_ids::bit(event) as c_int);
     if side.is_none() && bit != event_ids::BRANCH as c_int {
-        let before = own::call(py, "register_callback", (number, bit, callable))?;
+        let before = own::call(py, intern!(py, "register_callback"), (number, bit, callable))?;
         return Ok(if before.is_none() { None } else { Some(before.unbind()) });
     }
     let tool = args.tool(0)?;
@@ -143,7 +144,7 @@ fn set_events(py: Python<'_>, args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_
     let tool = args.tool(0)?;
     if event_set(bits).is_none() {
         // The interpreter says so.
-        return own::call(py, "set_events", (number, bits)).map(drop);
+        return own::call(py, intern!(py, "set_events"), (number, bits)).map(drop);
     }
     sides::set_events(py, tool, bits as u32)
 }
@@ -165,7 +166,7 @@ pub(super) mod of_code {
                 sides::set_local_events(py, tool, &code, bits as u32)
             }
             // The interpreter says what is wrong.
-            _ => own::call(py, "set_local_events", (number, code, bits)).map(drop),
+            _ => own::call(py, intern!(py, "set_local_events"), (number, code, bits)).map(drop),
         }
     }
 
@@ -178,7 +179,7 @@ pub(super) mod of_code {
         let (number, code) = (args.number(0)?, args.object(1)?);
         match ToolId::new(number.into()) {
             Ok(tool) => sides::local_events(py, tool, &code),
-            Err(_) => own::call(py, "get_local_events", (number, code))?.extract(),
+            Err(_) => own::call(py, intern!(py, "get_local_events"), (number, code))?.extract(),
         }
     }
 }
@@ -207,14 +208,14 @@ fn free_tool_id(
 
 /// Takes a tool's callbacks and events away, if it is in use.
 fn clear(py: Python<'_>, tool: ToolId) -> PyResult<()> {
-    if own::call(py, "get_tool", (tool.index(),))?.is_none() {
+    if own::call(py, intern!(py, "get_tool"), (tool.index(),))?.is_none() {
         return Ok(());
     }
     for id in (0..event_ids::COUNT).filter(|&id| id != usize::from(event_ids::BRANCH_ID)) {
-        own::call(py, "register_callback", (tool.index(), 1 << id, py.None()))?;
+        own::call(py, intern!(py, "register_callback"), (tool.index(), 1 << id, py.None()))?;
     }
     branches::register_both(py, tool, None)?;
-    own::call(py, "set_events", (tool.index(), 0))?;
+    own::call(py, intern!(py, "set_events"), (tool.index(), 0))?;
     sides::clear(py, tool)?;
     producer::clear(tool);
     Ok(())
@@ -226,7 +227,7 @@ fn clear(py: Python<'_>, tool: ToolId) -> PyResult<()> {
 /// Whatever an audit hook raises: callbacks are taken away one by one.
 pub(super) fn free(py: Python<'_>, tool: ToolId) -> PyResult<()> {
     clear(py, tool)?;
-    own::call(py, "free_tool_id", (tool.index(),)).map(drop)
+    own::call(py, intern!(py, "free_tool_id"), (tool.index(),)).map(drop)
 }
 
 #[pyfunction]
