@@ -132,21 +132,24 @@ def test_namespace_is_put_back() -> None:
         print(everything() == before)
         monitoring.use_tool_id(1, "left")
         monitoring.use_tool_id(2, "lines")
+        monitoring.use_tool_id(3, "right")
         monitoring.set_events(1, monitoring.events.BRANCH_LEFT)
         monitoring.set_events(2, monitoring.events.LINE)
+        monitoring.register_callback(3, monitoring.events.BRANCH_RIGHT, print)
         try:
             monitrace.uninstall()
         except RuntimeError as error:
             print(error)
         print(everything() == before)
         monitoring.free_tool_id(1)
+        monitoring.register_callback(3, monitoring.events.BRANCH_RIGHT, None)
         monitrace.uninstall()
         print(everything() == before)
         monitrace.install()
         print(hasattr(monitoring.events, "BRANCH_LEFT"))
     """
-    expected = ["True", "False", "cannot uninstall while tools are in use: 1 (left)", "False", "True", "True"]
-    assert python(source).splitlines() == expected
+    refusal = "cannot uninstall while tools are in use: 1 (left), 3 (right)"
+    assert python(source).splitlines() == ["True", "False", refusal, "False", "True", "True"]
 
 
 def test_nothing_stands_between_the_program_and_its_callback() -> None:

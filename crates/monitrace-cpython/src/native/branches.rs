@@ -83,11 +83,11 @@ struct Listening {
     is_registered: AtomicBool,
 }
 
+static LISTENING: [PyOnceLock<Listening>; ToolId::COUNT] = [const { PyOnceLock::new() }; ToolId::COUNT];
+
 impl Listening {
     /// That of a tool.
     fn of(py: Python<'_>, tool: ToolId) -> PyResult<&Listening> {
-        static LISTENING: [PyOnceLock<Listening>; ToolId::COUNT] =
-            [const { PyOnceLock::new() }; ToolId::COUNT];
         LISTENING[tool.index()].get_or_try_init(py, || {
             let branches = Branches {
                 tool,
@@ -148,6 +148,11 @@ pub(super) fn join(py: Python<'_>, tool: ToolId) -> PyResult<()> {
         listening.leave_if_empty(py)?;
     }
     Ok(())
+}
+
+/// Whether the callbacks of a tool are called through ours.
+pub(super) fn is_joined(py: Python<'_>, tool: ToolId) -> bool {
+    LISTENING[tool.index()].get(py).is_some_and(|listening| listening.is_registered.load(Relaxed))
 }
 
 /// Registers a callback for one side. Answers the one before.

@@ -2,6 +2,18 @@
 //!
 //! The interpreter owns tool ids, events, disabled locations and the dispatch; this registers one
 //! callable for each event of a tool, and must never keep a second truth about any of those.
+//!
+//! ```text
+//! namespace   what install() replaces in sys.monitoring, on every version
+//! topup       3.12, 3.13: what 3.14 has besides
+//! sides       3.12, 3.13: which sides of branches a tool wants, and has disabled
+//! branches    3.12, 3.13: the callable that tells sides apart
+//! own         the interpreter's own functions
+//! listener    the callables of native tools
+//! producer    events of code that is not Python
+//! cells       where the interpreter keeps callbacks
+//! quiet       mutes a thread while a callback runs
+//! ```
 
 // Those that reach into the interpreter allow it themselves: `cells`, `quiet` and `producer`.
 #![deny(unsafe_code)]

@@ -57,10 +57,10 @@ pub(super) fn uninstall(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Refuses to take away what tools use.
 ///
 /// # Errors
-/// `RuntimeError` naming those that listen to one side of branches.
+/// `RuntimeError` naming those that have named a side of branches.
 pub(super) fn check_unused(py: Python<'_>) -> PyResult<()> {
     let mut users = Vec::new();
-    for tool in ToolId::all().filter(|&tool| sides::names_sides(tool)) {
+    for tool in ToolId::all().filter(|&tool| sides::names_sides(tool) || branches::is_joined(py, tool)) {
         let name = own::call(py, intern!(py, "get_tool"), (tool.index(),))?;
         users.push(format!("{tool} ({name})"));
     }
