@@ -124,8 +124,9 @@ def test_namespace_is_put_back() -> None:
     source = """if True:
         import sys
         def everything():
-            code = type(everything.__code__)
-            return sorted(vars(sys.monitoring).items(), key=str), sorted(vars(sys.monitoring.events)), dir(code)
+            of_code = dir(type(everything.__code__))
+            names = sorted(vars(sys.monitoring).items(), key=str)
+            return names, sorted(vars(sys.monitoring.events)), of_code
         before = everything()
         import monitrace
         print(everything() == before)
