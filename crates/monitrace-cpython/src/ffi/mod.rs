@@ -14,8 +14,6 @@ pub mod code;
 pub mod frame;
 #[cfg(not(Py_3_12))]
 pub mod genobject;
-#[cfg(Py_3_13)]
-pub mod monitoring;
 pub mod pystate;
 #[cfg(not(Py_3_12))]
 pub mod sysmodule;

@@ -2,7 +2,8 @@
 
 use super::monitor;
 use crate::host::{CPython, Site};
-use crate::producer::{Occurrence, State, Tools, WORDS};
+use crate::producer::{Occurrence, Tools, WORDS};
+use monitrace::table::State;
 use monitrace_core::{ByteOffset, Event, Firing, Host, Payload, ToolSet};
 use pyo3::prelude::*;
 use std::cell::{Cell, OnceCell};

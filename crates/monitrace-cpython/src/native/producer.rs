@@ -10,8 +10,9 @@
 use super::cells::Cells;
 use super::quiet;
 use crate::event_ids;
-use crate::producer::{Occurrence, State, Tools, WORDS};
+use crate::producer::{Occurrence, Tools, WORDS};
 use crate::{CPython, Raised};
+use monitrace::table::State;
 use monitrace_core::{Event, Host, Payload, Reply, ToolId, ToolSet, dispatch};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -193,7 +194,7 @@ mod by_table {
 #[cfg(Py_3_13)]
 mod through_interpreter {
     use super::*;
-    use crate::ffi::monitoring as api;
+    use monitrace::native as api;
     use pyo3::ffi::PyObject;
     use std::ffi::c_int;
 
@@ -250,7 +251,7 @@ mod through_interpreter {
     pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [Tools; Event::COUNT])> {
         super::super::namespace::check_tools(py)?;
         let ids: Vec<u8> = (0..=LAST).collect();
-        let states: Vec<State> = ids.iter().map(|_| State::with(0)).collect();
+        let states: Vec<State> = ids.iter().map(|_| State::new(0)).collect();
         let version = Cell::new(0);
         enter(&states, &version, &ids);
         let mut tools = [0; Event::COUNT];
@@ -281,13 +282,13 @@ mod through_interpreter {
         {
             fire_by_table(py, cells, tools, occurrence, disabled)?;
             // What is left are the interpreter's own tools, which know its arguments.
-            let state = State::with(tools & !ToolSet::ALL.bits());
+            let state = State::new(tools & !ToolSet::ALL.bits());
             return match state.active() != 0 && call_interpreter(&state, occurrence, missing) < 0 {
                 true => Err(PyErr::fetch(py)),
                 false => Ok(()),
             };
         }
-        let state = State::with(tools);
+        let state = State::new(tools);
         #[cfg(Py_3_14)]
         let told = call_interpreter(&state, occurrence, missing);
         #[cfg(not(Py_3_14))]

@@ -17,46 +17,16 @@ pub(crate) use code_likes::heard;
 #[cfg(not(Py_3_12))]
 pub(crate) use code_likes::listeners;
 pub(crate) use code_likes::{check, clear, local_events, set_local_events};
+use monitrace::table::{State, Words};
 use monitrace_core::{Event, EventSet, Payload};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A bit for each tool, as in the engine's `ToolSet`; from 3.13 on the two highest are the
 /// interpreter's own tools, `sys.setprofile` and `sys.settrace`.
 pub type Tools = u8;
-
-/// `PyMonitoringState`: which tools listen to one event of one scope. The producer's memory.
-#[repr(C)]
-pub struct State {
-    active: Cell<u8>,
-    /// Not used; CPython does not document it.
-    opaque: Cell<u8>,
-}
-
-impl State {
-    /// A state in which these tools listen.
-    #[cfg(Py_3_13)]
-    pub(crate) const fn with(tools: Tools) -> State {
-        State { active: Cell::new(tools), opaque: Cell::new(0) }
-    }
-
-    /// The tools that listen.
-    pub fn active(&self) -> Tools {
-        self.active.get()
-    }
-
-    fn set(&self, tools: Tools) {
-        self.active.set(tools);
-        self.opaque.set(0);
-    }
-
-    /// Takes tools out that have disabled the event here.
-    fn disable(&self, tools: Tools) {
-        self.active.set(self.active() & !tools);
-    }
-}
 
 /// One event of a producer. The objects are borrowed for as long as it is told of.
 pub struct Occurrence<'a, 'py> {
@@ -74,46 +44,6 @@ pub struct Occurrence<'a, 'py> {
     pub destination: Option<&'a Py<PyAny>>,
     /// The call that a `C_RETURN` or `C_RAISE` ends, if it is known.
     pub call: Option<(&'a Py<PyAny>, Option<&'a Py<PyAny>>)>,
-}
-
-/// What producers compare and test by themselves, without a call. It must only be written here.
-#[repr(C)]
-pub struct Words {
-    /// Where the configuration's version stands. Before 3.13 only.
-    pub configuration: AtomicPtr<u64>,
-    /// Grows with the local events of code-likes, in steps that leave room for the versions.
-    pub generation: AtomicU64,
-    /// Whether a scope may go straight to the interpreter.
-    pub direct: AtomicI32,
-    reserved: i32,
-}
-
-/// Between two generations lie this many versions of the configuration.
-const GENERATION: u64 = 1 << 32;
-
-impl Words {
-    /// Words for the table of functions, which holds them in place.
-    pub const fn new() -> Words {
-        Words {
-            configuration: AtomicPtr::new(std::ptr::null_mut()),
-            // Not 0: that is the version of a scope that was never entered.
-            generation: AtomicU64::new(GENERATION),
-            direct: AtomicI32::new(cfg!(Py_3_13) as i32),
-            reserved: 0,
-        }
-    }
-
-    /// Makes every scope ask again.
-    pub(crate) fn raise(&self, direct: bool) {
-        self.generation.fetch_add(GENERATION, Relaxed);
-        self.direct.store((direct && cfg!(Py_3_13)) as i32, Relaxed);
-    }
-}
-
-impl Default for Words {
-    fn default() -> Self {
-        Words::new()
-    }
 }
 
 /// The words of this process.
