@@ -72,7 +72,9 @@ def cargo_test(
 ) -> bool:
     """Runs `cargo test`, after sourcing a file if there is one to, and keeps what it prints for the
     summary. Whether it passed."""
-    script = 'set -o pipefail; [ -z "$1" ] || . "$1"; shift; "$@" 2>&1 | tee "$LOG"'
+    # Examples in documentation are programs, too: rustdoc links them.
+    source = '[ -z "$1" ] || { . "$1"; export RUSTDOCFLAGS="$RUSTFLAGS"; }'
+    script = f'set -o pipefail; {source}; shift; "$@" 2>&1 | tee "$LOG"'
     command = ("cargo", "test", "--locked", *arguments)
     session.log(" ".join(command))
     try:
@@ -157,8 +159,10 @@ def lint(session: nox.Session) -> None:
             session.run("mypy", script)
         cargo(session, "fmt", "--all", "--check", env={})
         for version, interpreter in lint_interpreters(session).items():
-            clippy = ("clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings")
-            cargo(session, *clippy, env=check_env(version, interpreter))
+            # The crate for producers once more by itself, without the features that others turn on.
+            for what in (("--workspace", "--all-targets"), ("--package=monitrace",)):
+                clippy = ("clippy", *what, "--locked", "--", "-D", "warnings")
+                cargo(session, *clippy, env=check_env(version, interpreter))
         cargo(session, "clippy", *MODEL, "--locked", "--", "-D", "warnings", env=MODEL_ENV)
         check_licences(session)
         # Built exactly as users do, since no other session does so.

@@ -6,9 +6,8 @@
 
 use crate::object::Attached;
 use crate::raised::{Aside, Raised};
-use crate::table::{Api, CAPSULE, State, StatePtr, VERSION, WAITING, Words};
+use crate::table::{Api, CAPSULE, Enter, State, VERSION, WAITING, Words};
 use pyo3_ffi as ffi;
-use std::ffi::c_int;
 use std::ptr;
 use std::sync::atomic::{
     AtomicPtr, AtomicU64,
@@ -60,6 +59,8 @@ use silent::ABSENT;
 #[cfg(not(Py_3_13))]
 mod silent {
     use super::*;
+    use crate::table::StatePtr;
+    use std::ffi::c_int;
 
     /// The version of scopes that were entered without the package: no table has it.
     const ABSENT_VERSION: u64 = 1;
@@ -182,10 +183,11 @@ pub(crate) fn enter<'py>(
     }
     #[cfg(Py_3_13)]
     {
-        // Versions of the package have the highest bit.
-        let current = version.load(Relaxed);
-        let is_direct = api.words.direct.load(Relaxed) != 0 && current != 0 && current >> 63 == 0;
-        let function = if is_direct { crate::native::PyMonitoring_EnterScope } else { api.enter_scope };
+        // Versions of the package have the highest bit. Any other scope the interpreter can fill: it knows
+        // the ids (`event::asked_for`).
+        let is_direct = api.words.direct.load(Relaxed) != 0 && version.load(Relaxed) >> 63 == 0;
+        let function: Enter =
+            if is_direct { crate::native::PyMonitoring_EnterScope } else { api.enter_scope };
         enter_by(function, attached, states, version, ids)
     }
 }
@@ -203,7 +205,7 @@ fn enter_first<'py>(
 
 #[cfg_attr(not(Py_3_13), cold)]
 fn enter_by<'py>(
-    function: crate::table::Enter,
+    function: Enter,
     attached: Attached<'py>,
     states: &[State],
     version: &AtomicU64,

@@ -22,6 +22,7 @@ mod scope;
 #[doc(hidden)]
 pub mod table;
 
+pub use event::{Declares, Event, Events};
 pub use find::import;
 pub use object::{Attached, Exception, ExceptionRef, Object, ObjectRef};
 pub use raised::Raised;

@@ -362,9 +362,11 @@ fn recursion_enters_the_same_scope_again() {
     });
 }
 
+type Suspended = Scope<(PyStart, PyResume, PyYield, PyReturn, PyThrow, PyUnwind)>;
+
 /// A generator of the host's: it counts.
 struct Generator {
-    scope: Arc<Scope<(PyStart, PyResume, PyYield, PyReturn, PyThrow, PyUnwind)>>,
+    scope: Arc<Suspended>,
     next: u32,
     end: u32,
 }
