@@ -195,7 +195,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What monitoring costs: the engine alone, then 3.11 with monitrace beside native 3.12. Arguments
+    """What monitoring costs: the engine and producers alone, then 3.11 with monitrace beside native 3.12. Arguments
     after -- go to benches/compare.py (--rounds N, --quick, --record FILE, --help)."""
     versions = ("3.11", "3.12")
     missing = [version for version in versions if version not in INTERPRETERS]
@@ -205,10 +205,13 @@ def bench(session: nox.Session) -> None:
     # The profile that users get, for the interpreter that has no sys.monitoring of its own.
     target = TARGET / "python3.11"
     env = ours.build_env() | {"CARGO_TARGET_DIR": str(target)}
-    packages = ("--package=monitrace-bench", "--package=monitrace-bench-engine")
+    loops = ("monitrace-bench-engine", "monitrace-bench-producer")
+    packages = (f"--package={package}" for package in ("monitrace-bench", *loops))
     cargo(session, "build", "--release", "--locked", *packages, env=env)
     with report(session) as folder:
-        session.run("python", "benches/engine.py", str(target / "release" / "monitrace-bench-engine"))
+        for program in loops:
+            found = {"env": ours.embed_env_vars()}
+            session.run("python", "benches/loops.py", str(target / "release" / program), **found)
         shutil.copy(target / "release" / "libmonitrace_bench.so", folder / "monitrace_bench.so")
         pythons = (str(ours.executable), str(rival.executable))
         session.run("python", "benches/compare.py", *pythons, f"--extension={folder}", *session.posargs)
