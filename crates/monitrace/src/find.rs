@@ -183,9 +183,8 @@ pub(crate) fn enter<'py>(
     }
     #[cfg(Py_3_13)]
     {
-        // Versions of the package have the highest bit. Any other scope the interpreter can fill: it knows
-        // the ids (`event::asked_for`).
-        let is_direct = api.words.direct.load(Relaxed) != 0 && version.load(Relaxed) >> 63 == 0;
+        // The interpreter can fill every scope: it knows the ids (`event::asked_for`).
+        let is_direct = api.words.direct.load(Relaxed) != 0;
         let function: Enter =
             if is_direct { crate::native::PyMonitoring_EnterScope } else { api.enter_scope };
         enter_by(function, attached, states, version, ids)
@@ -227,21 +226,15 @@ fn first(attached: Attached<'_>) -> Result<&'static Api, Raised<'_>> {
     if unsafe { ffi::PyInterpreterState_Get() != ffi::PyInterpreterState_Main() } {
         return Ok(&ABSENT);
     }
-    let current = Aside::new(attached);
+    let _current = Aside::new(attached);
     match find(attached) {
-        Ok(()) => {}
         Err(raised) if is_missing(&raised) => {
             API.store((&raw const ABSENT).cast_mut(), Release);
-            drop(raised);
             wait(attached);
+            Ok(&ABSENT)
         }
-        Err(raised) => {
-            current.forget();
-            return Err(raised);
-        }
+        found => found.map(|()| table()),
     }
-    drop(current);
-    Ok(table())
 }
 
 fn is_missing(raised: &Raised<'_>) -> bool {

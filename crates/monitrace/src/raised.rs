@@ -4,7 +4,7 @@ use crate::object::{Attached, Exception, Object};
 use pyo3_ffi as ffi;
 use std::ffi::CStr;
 use std::fmt;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 /// An exception that came back instead of success: most often what a callback raised.
 ///
@@ -99,7 +99,8 @@ pub(crate) fn take_current(_attached: Attached<'_>) -> *mut ffi::PyObject {
     // SAFETY: the thread is attached; the three are owned, and NULL if there is none.
     #[cfg(not(Py_3_12))]
     unsafe {
-        let (mut kind, mut value, mut traceback) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        use std::ptr::null_mut;
+        let (mut kind, mut value, mut traceback) = (null_mut(), null_mut(), null_mut());
         ffi::PyErr_Fetch(&mut kind, &mut value, &mut traceback);
         if !kind.is_null() {
             ffi::PyErr_NormalizeException(&mut kind, &mut value, &mut traceback);
@@ -124,7 +125,7 @@ pub(crate) unsafe fn set_current(_attached: Attached<'_>, exception: *mut ffi::P
         ffi::PyErr_SetRaisedException(exception);
         #[cfg(not(Py_3_12))]
         if exception.is_null() {
-            ffi::PyErr_Restore(ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+            ffi::PyErr_Clear();
         } else {
             let kind = ffi::Py_TYPE(exception).cast::<ffi::PyObject>();
             ffi::Py_INCREF(kind);
@@ -143,14 +144,6 @@ pub(crate) struct Aside<'py> {
 impl<'py> Aside<'py> {
     pub(crate) fn new(attached: Attached<'py>) -> Aside<'py> {
         Aside { exception: take_current(attached), attached }
-    }
-
-    /// Forgets it: another one takes its place.
-    pub(crate) fn forget(mut self) {
-        let exception = std::mem::replace(&mut self.exception, ptr::null_mut());
-        std::mem::forget(self);
-        // SAFETY: the reference is owned, or NULL; the thread is attached.
-        unsafe { ffi::Py_XDECREF(exception) };
     }
 }
 

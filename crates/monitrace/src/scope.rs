@@ -417,11 +417,7 @@ impl<'py> Site<'_, 'py> {
             unsafe {
                 ffi::Py_INCREF(exception);
                 set_current(self.attached, exception);
-                let told = function(state, code, offset);
-                if told == 0 {
-                    set_current(self.attached, ptr::null_mut());
-                }
-                told
+                function(state, code, offset)
             }
         });
         drop(current);

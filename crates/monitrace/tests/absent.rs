@@ -79,7 +79,6 @@ fn scopes_are_inactive_or_native_until_the_package_comes() {
         // It comes, and tells those who wait.
         common::publish(py)?;
         common::install(py)?;
-        monitrace::import(py)?;
         let tool = Tool::new(py, 2)?;
         tool.listen(&["PY_START"])?;
         let entered = scope.enter(py, &code)?;
@@ -95,6 +94,7 @@ fn scopes_are_inactive_or_native_until_the_package_comes() {
             scope.enter(py, code)?.py_start(6)?;
         }
         assert_eq!(tool.take()?, "[('PY_START', 6)]");
+        monitrace::import(py)?;
         assert_eq!(asked()?, again);
         Ok(())
     });

@@ -9,7 +9,7 @@ use common::{Tool, code_like, modules};
 use monitrace::Scope;
 use monitrace::event::Line;
 use monitrace::table::CAPSULE;
-use pyo3::exceptions::{PyAttributeError, PyImportError, PyRuntimeError};
+use pyo3::exceptions::{PyAttributeError, PyImportError, PyKeyError, PyRuntimeError};
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyModule};
@@ -47,6 +47,11 @@ fn package_that_cannot_be_used_is_an_error_until_it_can() {
             assert!(error.is_instance_of::<PyRuntimeError>(py), "{error}");
             assert!(PyErr::take(py).is_none());
         }
+        // What is current before stays so.
+        PyKeyError::new_err("current").restore(py);
+        let error = scope.enter(py, &code).expect_err("it is broken");
+        assert_eq!(error.to_string(), "RuntimeError was raised");
+        assert!(PyErr::take(py).is_some_and(|current| current.is_instance_of::<PyKeyError>(py)));
 
         // A package without a table, and one of another version.
         let native = PyModule::new(py, "monitrace._native")?;
