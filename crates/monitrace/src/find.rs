@@ -74,7 +74,7 @@ mod silent {
         // SAFETY: `enter` below passes as many states as it says, and a version.
         unsafe {
             for index in 0..length as usize {
-                (*states.add(index)).set(0);
+                (*states.add(index)).set(0, 0);
             }
             *version = ABSENT_VERSION;
         }
@@ -183,8 +183,10 @@ pub(crate) fn enter<'py>(
     }
     #[cfg(Py_3_13)]
     {
-        // The interpreter can fill every scope: it knows the ids (`event::asked_for`).
-        let is_direct = api.words.direct.load(Relaxed) != 0;
+        // Scopes that the package has filled have versions with the highest bit, and states in which the
+        // interpreter would leave something behind. All others it can fill: it knows the ids
+        // (`event::asked_for`).
+        let is_direct = api.words.direct.load(Relaxed) != 0 && version.load(Relaxed) >> 63 == 0;
         let function: Enter =
             if is_direct { crate::native::PyMonitoring_EnterScope } else { api.enter_scope };
         enter_by(function, attached, states, version, ids)

@@ -24,14 +24,15 @@ pub const WAITING: &CStr = c"monitrace.waiting.1";
 #[derive(Debug)]
 pub struct State {
     active: AtomicU8,
-    /// Not used; CPython does not document it.
-    opaque: AtomicU8,
+    /// Those that listen only because they want the event of some code-like: whether of the one that it
+    /// comes from is to be seen when it does. CPython calls the byte opaque, and leaves it alone.
+    local: AtomicU8,
 }
 
 impl State {
     /// A state to which these tools listen.
     pub const fn new(tools: u8) -> State {
-        State { active: AtomicU8::new(tools), opaque: AtomicU8::new(0) }
+        State { active: AtomicU8::new(tools), local: AtomicU8::new(0) }
     }
 
     /// The tools that listen.
@@ -40,10 +41,20 @@ impl State {
         self.active.load(Relaxed)
     }
 
+    /// Those of them that may want the event of other code-likes only.
+    pub fn local(&self) -> u8 {
+        self.local.load(Relaxed)
+    }
+
     /// Says which tools listen.
-    pub fn set(&self, tools: u8) {
-        self.active.store(tools, Relaxed);
-        self.opaque.store(0, Relaxed);
+    pub fn set(&self, active: u8, local: u8) {
+        self.active.store(active, Relaxed);
+        self.local.store(local, Relaxed);
+    }
+
+    /// The interpreter has filled the other byte, and knows no code-likes.
+    pub fn forget_local(&self) {
+        self.local.store(0, Relaxed);
     }
 
     /// Takes tools out that have disabled the event here.
@@ -71,7 +82,7 @@ pub struct Words {
 }
 
 /// Between two generations lie this many versions of the configuration.
-const GENERATION: u64 = 1 << 32;
+pub const GENERATION: u64 = 1 << 32;
 
 impl Words {
     /// Words of a configuration that stands nowhere yet.

@@ -334,6 +334,24 @@ fn local_events_of_a_callback_hold_for_what_follows_in_the_same_scope() {
     });
 }
 
+#[test]
+fn events_of_all_code_reach_a_scope_that_knew_local_ones() {
+    with_package(|py| {
+        let (code, other, tool) = (code_like(py)?, code_like(py)?, Tool::new(py, LOW)?);
+        let scope = Scope::<(Line,)>::new();
+        let line: u32 = of_monitoring(py, "events")?.getattr("LINE")?.extract()?;
+        tool.0.call_method1("note", ("LINE",))?;
+        let set_local = |bits: u32| of_monitoring(py, "set_local_events")?.call1((LOW, &other, bits));
+        set_local(line)?;
+        scope.enter(py, &code)?.line(0, 1)?;
+        set_local(0)?;
+        tool.listen(&["LINE"])?;
+        scope.enter(py, &code)?.line(0, 2)?;
+        assert_eq!(tool.take()?, "[('LINE', 2)]");
+        Ok(())
+    });
+}
+
 fn count_down(
     py: Python<'_>,
     scope: &Scope<(PyStart, Line, PyReturn)>,

@@ -18,6 +18,7 @@ use crate::door::free_id;
 use crate::{CPython, event_ids};
 use listener::Listener;
 use monitrace_core::{EventSet, Tool};
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
 use std::sync::Arc;
@@ -48,6 +49,11 @@ pub(crate) fn uninstall(py: Python<'_>) -> PyResult<()> {
 
 pub(crate) fn attach(py: Python<'_>, tool: Tool<CPython>) -> PyResult<Attached> {
     let monitoring = monitoring(py)?;
+    match producer::installed(py) {
+        // C code then tells of nothing; Python's own is told of all the same.
+        Err(error) if error.is_instance_of::<PyImportError>(py) => {}
+        told => told?,
+    }
     let id = free_id(tool.name(), |id| {
         let owner = monitoring.call_method1("get_tool", (id.index(),))?;
         Ok(if owner.is_none() { None } else { Some(owner.extract()?) })

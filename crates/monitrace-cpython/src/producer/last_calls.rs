@@ -9,7 +9,8 @@ use monitrace_core::Payload;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A call that was told of, and may end.
 pub(super) struct LastCall<'py> {
@@ -31,12 +32,23 @@ struct Kept {
 const KEPT: usize = 256;
 
 static CALLS: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
+/// Whether there may be any: calls whose ends nobody listens to take no lock.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+fn lock() -> MutexGuard<'static, VecDeque<Kept>> {
+    CALLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Takes the calls that `which` says out. Their objects are to be dropped without the lock.
 fn remove(which: impl Fn(&Kept) -> bool) -> Option<Kept> {
-    let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !ANY.load(Relaxed) {
+        return None;
+    }
+    let mut calls = lock();
     let index = calls.iter().rposition(which)?;
-    calls.remove(index)
+    let kept = calls.remove(index);
+    ANY.store(!calls.is_empty(), Relaxed);
+    kept
 }
 
 fn drop_now(py: Python<'_>, kept: Option<Kept>) {
@@ -70,8 +82,9 @@ pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>) {
         arg0: arg0.map(|arg0| arg0.clone_ref(py)),
     };
     let oldest = {
-        let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = lock();
         calls.push_back(kept);
+        ANY.store(true, Relaxed);
         if calls.len() > KEPT { calls.pop_front() } else { None }
     };
     drop_now(py, oldest);

@@ -4,20 +4,24 @@
 //! changed, and [`fire`] tells of one event. Who dispatches is decided by `way` below: the engine on
 //! 3.11, the interpreter where it can. This must never be reached without the GIL, nor dispatch.
 
-mod code_likes;
+mod code_like;
+mod disabled;
+mod image;
 mod last_calls;
+mod local_events;
 
 use crate::event_ids;
 #[cfg(not(Py_3_12))]
 use crate::instrument::producer as way;
 #[cfg(Py_3_12)]
 use crate::native::producer as way;
+pub use code_like::CodeLike;
 #[cfg(all(Py_3_12, not(Py_3_13)))]
-pub(crate) use code_likes::heard;
+pub(crate) use local_events::heard;
 #[cfg(not(Py_3_12))]
-pub(crate) use code_likes::listeners;
-pub(crate) use code_likes::{check, clear, local_events, set_local_events};
-use monitrace::table::{State, Words};
+pub(crate) use local_events::listeners;
+pub(crate) use local_events::{check, clear, local_events, set_local_events};
+use monitrace::table::{GENERATION, State, Words};
 use monitrace_core::{Event, EventSet, Payload};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -66,7 +70,7 @@ fn events_of(id: u8) -> PyResult<EventSet> {
 /// `ValueError` for an id that stands for no event; nothing is changed then.
 pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) -> PyResult<()> {
     debug_assert_eq!(states.len(), ids.len());
-    let is_native = code_likes::none_has_local_events();
+    let is_native = local_events::none_has_local_events();
     if way::is_up_to_date(py, version.get(), is_native) {
         return Ok(());
     }
@@ -75,24 +79,27 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
         events_of(id)?;
     }
     if is_native && way::enter(states, version, ids) {
+        states.iter().for_each(State::forget_local);
         return Ok(());
     }
     let (current, tools) = way::tools(py)?;
-    code_likes::note_global(&tools);
+    #[cfg(not(Py_3_12))]
+    local_events::note_global(&tools);
     for (state, &id) in states.iter().zip(ids) {
-        state.set(tools_of(events_of(id)?, &tools));
+        // CALL is to be heard by whoever wants to know how it ends.
+        let events = local_events::heard(events_of(id)?);
+        let global = events.events().fold(0, |all, event| all | tools[event as usize]);
+        let local = events.events().fold(0, |all, event| all | local_events::tools_anywhere(event));
+        state.set(global | local, local & !global);
     }
     version.set(current);
     Ok(())
 }
 
-/// The tools that may want an event of a scope: whose code-like it will be is not known before it
-/// fires, so that all tools with local events somewhere count.
-fn tools_of(events: EventSet, tools: &[Tools; Event::COUNT]) -> Tools {
-    // CALL is to be heard by whoever wants to know how it ends.
-    code_likes::heard(events)
-        .events()
-        .fold(0, |all, event| all | tools[event as usize] | code_likes::tools_anywhere(event))
+/// The configuration for which an event is disabled at an offset: it does not change with the local events
+/// of code-likes, unlike the version of a scope, but with the tools.
+fn configuration(py: Python<'_>) -> u64 {
+    way::configuration_version(py) + GENERATION * local_events::clearings()
 }
 
 /// Tells the tools of one state of one event.
@@ -100,12 +107,26 @@ fn tools_of(events: EventSet, tools: &[Tools; Event::COUNT]) -> Tools {
 /// # Errors
 /// What a callback raised, and `ValueError` if one disabled an event that has no location.
 pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
-    let wanted = code_likes::filter(state.active(), occurrence);
+    let (event, offset) = (occurrence.event, occurrence.offset);
+    let code_like = CodeLike::of(occurrence.code_like);
+    let by_offset = code_like.and_then(CodeLike::disabled);
+    let mut wanted = state.active();
+    let local = wanted & state.local();
+    if local != 0 {
+        wanted &= !local | local_events::tools(occurrence.code_like, code_like, event);
+    }
+    if let Some(by_offset) = by_offset {
+        wanted &= !by_offset.tools(event, offset, || configuration(py));
+    }
     if wanted == 0 {
         return Ok(());
     }
-    let disabled = |tools| state.disable(tools);
-    match occurrence.event {
+    let disabled = |tools| match by_offset {
+        Some(by_offset) if tools != 0 => by_offset.disable(event, offset, tools, configuration(py)),
+        Some(_) => {}
+        None => state.disable(tools),
+    };
+    match event {
         Event::Call => last_calls::remember(py, occurrence),
         Event::CReturn | Event::CRaise => {
             let ended = last_calls::take(py, occurrence.code_like);
