@@ -195,8 +195,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What monitoring costs: the engine and producers alone, then 3.11 with monitrace beside native 3.12. Arguments
-    after -- go to benches/compare.py (--rounds N, --quick, --record FILE, --help)."""
+    """What monitoring costs: the engine and producers alone, then 3.11 with monitrace beside native
+    3.12. Arguments after -- go to benches/compare.py (--rounds N, --quick, --record FILE, --help)."""
     versions = ("3.11", "3.12")
     missing = [version for version in versions if version not in INTERPRETERS]
     if missing:
@@ -210,8 +210,8 @@ def bench(session: nox.Session) -> None:
     cargo(session, "build", "--release", "--locked", *packages, env=env)
     with report(session) as folder:
         for program in loops:
-            found = {"env": ours.embed_env_vars()}
-            session.run("python", "benches/loops.py", str(target / "release" / program), **found)
+            command = ("python", "benches/loops.py", str(target / "release" / program))
+            session.run(*command, env=ours.embed_env_vars())
         shutil.copy(target / "release" / "libmonitrace_bench.so", folder / "monitrace_bench.so")
         pythons = (str(ours.executable), str(rival.executable))
         session.run("python", "benches/compare.py", *pythons, f"--extension={folder}", *session.posargs)
