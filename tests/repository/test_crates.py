@@ -22,8 +22,16 @@ MAY_USE: dict[str, set[str]] = {
     "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython", "monitrace-capi"},
     "monitrace-bench": {"monitrace-core", "monitrace-cpython"},
     "monitrace-bench-engine": {"monitrace-core"},
+    "monitrace-bench-producer": {"monitrace", "monitrace-cpython", "monitrace-capi"},
 }
-KNOW_PYTHON = {"monitrace", "monitrace-cpython", "monitrace-capi", "monitrace-py", "monitrace-bench"}
+KNOW_PYTHON = {
+    "monitrace",
+    "monitrace-cpython",
+    "monitrace-capi",
+    "monitrace-py",
+    "monitrace-bench",
+    "monitrace-bench-producer",
+}
 
 # Crates and modules without `unsafe`. A module's whole folder is covered by the line in its mod.rs.
 SAFE = [
@@ -41,6 +49,7 @@ SAFE = [
     "crates/monitrace-cpython/src/producer/code_like.rs",
     "benches/native/src/lib.rs",
     "benches/engine/src/main.rs",
+    "benches/producer/src/main.rs",
 ]
 
 
