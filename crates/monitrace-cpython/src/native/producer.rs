@@ -2,8 +2,8 @@
 //!
 //! From 3.13 on the interpreter's own functions tell of them, to the tools that the state given to them
 //! names. 3.12 has none: there, and for `C_RETURN` and `C_RAISE`, whose documented arguments those
-//! functions do not pass, the callbacks are read from the interpreter's table ([`Cells`]). This must
-//! never keep tools, events or callbacks of its own.
+//! functions do not pass, the callbacks are read from the interpreter's table ([`Cells`]); so they are for
+//! the sides of branches from 3.14 on. This must never keep tools, events or callbacks of its own.
 
 #![allow(unsafe_code)]
 
@@ -91,7 +91,13 @@ fn fire_by_table(
     };
     let id = callback_id(occurrence.event);
     let tell = |tool: ToolId| -> Result<Reply, Raised> {
-        let Some(callback) = cells.callback(py, tool, id) else { return Ok(Reply::Continue) };
+        let callback = cells.callback(py, tool, id);
+        #[cfg(Py_3_14)]
+        let callback = match callback {
+            Some(callback) => unwrapped::callable(py, tool, id, callback)?,
+            None => None,
+        };
+        let Some(callback) = callback else { return Ok(Reply::Continue) };
         // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
         let args = [none, occurrence.code_like.as_ptr(), position.as_ptr(), third, fourth];
         // SAFETY: `args` holds as many live objects as `count` says, behind a spare slot; the callback
@@ -120,6 +126,70 @@ fn fire_by_table(
         remove,
     );
     told.map_err(|raised| raised.0)
+}
+
+/// 3.14 and later: the interpreter wraps what is registered for the deprecated `BRANCH`, once for each
+/// side, and gives it back unwrapped. The wrapper takes what stands for the code for a code object and
+/// looks at its instructions; where there are none, it must not be called.
+#[cfg(Py_3_14)]
+mod unwrapped {
+    use super::*;
+    use pyo3::intern;
+    use std::ffi::CStr;
+    use std::sync::atomic::AtomicUsize;
+
+    const WORD: usize = size_of::<usize>();
+    const WRAPPER: &CStr = c"sys.monitoring.branch_event_handler";
+
+    /// The callable that was registered; `None` if it cannot be told.
+    pub(super) fn callable<'py>(
+        py: Python<'py>,
+        tool: ToolId,
+        id: u8,
+        callback: Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        // SAFETY: types have a name that ends, and live as long as their objects.
+        let name = unsafe { CStr::from_ptr((*ffi::Py_TYPE(callback.as_ptr())).tp_name) };
+        if name != WRAPPER {
+            return Ok(Some(callback));
+        }
+        /// How far into a wrapper the callable is, once that is known.
+        static OFFSET: AtomicUsize = AtomicUsize::new(0);
+        if OFFSET.load(Relaxed) == 0 {
+            let Some(offset) = find(py, tool, id, &callback)? else { return Ok(None) };
+            OFFSET.store(offset, Relaxed);
+        }
+        // SAFETY: a wrapper has a reference of its own to the callable, there.
+        Ok(unsafe {
+            let callable = callback.as_ptr().byte_add(OFFSET.load(Relaxed)).cast::<*mut ffi::PyObject>();
+            Some(Bound::from_borrowed_ptr(py, *callable))
+        })
+    }
+
+    /// Has the interpreter unwrap a wrapper, and looks whether the callable is where it can be told.
+    fn find(py: Python<'_>, tool: ToolId, id: u8, wrapper: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        let register = |callback: &Py<PyAny>| {
+            super::super::own::call(py, intern!(py, "register_callback"), (tool.index(), 1 << id, callback))
+        };
+        let callable = register(&py.None())?;
+        // A wrapper is registered as it is, not wrapped again.
+        let meanwhile = register(wrapper.as_unbound())?;
+        if !meanwhile.is_none() {
+            register(meanwhile.as_unbound())?;
+        }
+        // Behind the function that calls it, if anywhere.
+        // SAFETY: the fields of a type, and a word within one of its objects.
+        let found = unsafe {
+            let kind = ffi::Py_TYPE(wrapper.as_ptr());
+            let place = (*kind).tp_vectorcall_offset as usize + WORD;
+            let is_within = place > WORD && place + WORD <= (*kind).tp_basicsize as usize;
+            let is_it = is_within
+                && wrapper.as_ptr().byte_add(place).cast::<usize>().read_volatile()
+                    == callable.as_ptr().addr();
+            is_it.then_some(place)
+        };
+        Ok(found)
+    }
 }
 
 /// 3.12: the interpreter has no functions for it.
@@ -169,9 +239,8 @@ mod by_table {
         if CELLS.get().is_none() {
             return Ok((version, tools));
         }
-        let monitoring = super::super::monitoring(py)?;
         for tool in ToolId::all() {
-            let bits: u32 = monitoring.call_method1("get_events", (tool.index(),))?.extract()?;
+            let bits = super::super::sides::events(py, tool)?;
             for event in crate::producer::heard(event_ids::set(bits).unwrap_or_default()).events() {
                 tools[event as usize] |= ToolSet::from(tool).bits();
             }
@@ -199,6 +268,7 @@ mod through_interpreter {
     use super::*;
     use monitrace::native as api;
     use pyo3::ffi::PyObject;
+    use pyo3::types::PyCode;
     use std::ffi::c_int;
 
     /// Set in every version that is ours and not the interpreter's.
@@ -263,7 +333,13 @@ mod through_interpreter {
                 Event::CReturn | Event::CRaise => Event::Call,
                 event => event,
             };
-            tools[event as usize] = states.get(usize::from(callback_id(asked))).map_or(0, State::active);
+            let asked = states.get(usize::from(callback_id(asked))).map_or(0, State::active);
+            #[cfg(not(Py_3_14))]
+            let asked = match event {
+                Event::BranchLeft | Event::BranchRight => super::super::sides::among(asked, event),
+                _ => asked,
+            };
+            tools[event as usize] = asked;
         }
         Ok((ours(version.get()), tools))
     }
@@ -280,7 +356,7 @@ mod through_interpreter {
             return Ok(());
         }
         let (_, missing) = constants(py)?;
-        if matches!(occurrence.event, Event::CReturn | Event::CRaise)
+        if has_no_function(occurrence)
             && let Ok(cells) = Cells::find(py)
         {
             fire_by_table(py, cells, tools, occurrence, disabled)?;
@@ -300,6 +376,18 @@ mod through_interpreter {
         });
         disabled(tools & !state.active());
         if told < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
+    }
+
+    /// Whether the interpreter's function does other than documented.
+    fn has_no_function(occurrence: &Occurrence<'_, '_>) -> bool {
+        match occurrence.event {
+            Event::CReturn | Event::CRaise => true,
+            // What it wraps callables for `BRANCH` in reads the code's instructions.
+            Event::BranchLeft | Event::BranchRight => {
+                cfg!(Py_3_14) && !occurrence.code_like.is_instance_of::<PyCode>()
+            }
+            _ => false,
+        }
     }
 
     fn call_interpreter(state: &State, occurrence: &Occurrence<'_, '_>, missing: &Py<PyAny>) -> c_int {
