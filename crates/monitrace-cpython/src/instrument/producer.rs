@@ -36,6 +36,14 @@ pub(crate) fn ends_are_heard(_py: Python<'_>) -> bool {
     [Event::CReturn, Event::CRaise].into_iter().any(|event| crate::producer::listeners(event) != 0)
 }
 
+/// The engine has all that ends need.
+pub(crate) fn prepare_ends(_py: Python<'_>) {}
+
+/// Whether the current thread is told nothing.
+pub(crate) fn is_quiet(_py: Python<'_>) -> bool {
+    super::quiet::is_quiet()
+}
+
 /// The number of the current thread.
 pub(crate) fn thread() -> u64 {
     monitor().host().thread()

@@ -5,6 +5,7 @@
 //! 3.11, the interpreter where it can. This must never be reached without the GIL, nor dispatch.
 
 mod code_likes;
+mod disabled_calls;
 mod last_calls;
 
 use crate::event_ids;
@@ -31,7 +32,7 @@ pub type Tools = u8;
 #[repr(C)]
 pub struct State {
     active: Cell<u8>,
-    /// Not used; CPython does not document it.
+    /// What `disabled_calls` keeps of the other states of the scope; CPython does not use it.
     opaque: Cell<u8>,
 }
 
@@ -153,6 +154,11 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
         state.set(tools_of(events_of(id)?, &tools));
     }
     version.set(current);
+    disabled_calls::tie(states, ids);
+    let is_end = |id| [Event::CReturn, Event::CRaise].into_iter().any(|end| event_ids::id(end) == id);
+    if states.iter().zip(ids).any(|(state, &id)| state.active() != 0 && is_end(id)) {
+        way::prepare_ends(py);
+    }
     Ok(())
 }
 
@@ -170,21 +176,37 @@ fn tools_of(events: EventSet, tools: &[Tools; Event::COUNT]) -> Tools {
 /// # Errors
 /// What a callback raised, and `ValueError` if one disabled an event that has no location.
 pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
+    if way::is_quiet(py) {
+        return Ok(());
+    }
+    if matches!(occurrence.event, Event::CReturn | Event::CRaise) {
+        return fire_end(py, state, occurrence);
+    }
     let wanted = code_likes::filter(state.active(), occurrence);
     if wanted == 0 {
         return Ok(());
     }
-    let disabled = |tools| state.disable(tools);
-    match occurrence.event {
-        Event::Call => last_calls::remember(py, occurrence),
-        Event::CReturn | Event::CRaise => {
-            let ended = last_calls::take(py, occurrence.code_like);
-            let call = ended
-                .as_ref()
-                .map(|call| (call.callable.as_unbound(), call.arg0.as_ref().map(Bound::as_unbound)));
-            return way::fire(py, wanted, &Occurrence { call, ..*occurrence }, disabled);
-        }
-        _ => {}
+    if occurrence.event == Event::Call {
+        last_calls::remember(py, occurrence);
+        return way::fire(py, wanted, occurrence, |tools| {
+            state.disable(tools);
+            disabled_calls::note(state, tools);
+            last_calls::disable(occurrence, tools);
+        });
     }
-    way::fire(py, wanted, occurrence, disabled)
+    way::fire(py, wanted, occurrence, |tools| state.disable(tools))
+}
+
+/// The same for the end of a call, which is told with the call, and only to who has not disabled that.
+fn fire_end(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
+    disabled_calls::silence(state);
+    let ended = last_calls::take(py, occurrence);
+    let wanted = code_likes::filter(state.active(), occurrence);
+    let wanted = wanted & !ended.as_ref().map_or(0, |call| call.disabled);
+    if wanted == 0 {
+        return Ok(());
+    }
+    let call =
+        ended.as_ref().map(|call| (call.callable.as_unbound(), call.arg0.as_ref().map(Bound::as_unbound)));
+    way::fire(py, wanted, &Occurrence { call, ..*occurrence }, |tools| state.disable(tools))
 }
