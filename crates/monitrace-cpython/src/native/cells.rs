@@ -23,8 +23,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 #[cfg(Py_3_13)]
 pub fn searched() -> Option<usize> {
     use crate::ffi::debug_offsets::{_PyRuntime, COOKIE};
+    #[allow(clippy::unnecessary_cast, reason = "a C long is shorter elsewhere")]
     // SAFETY: statics of the interpreter that runs, which nobody writes to any more.
-    let (offsets, version) = unsafe { ((&raw const _PyRuntime).read(), u64::from(ffi::Py_Version)) };
+    let (offsets, version) = unsafe { ((&raw const _PyRuntime).read(), ffi::Py_Version as u64) };
     let is_known = offsets.cookie == COOKIE && offsets.version == version;
     is_known.then_some(offsets.interpreter_state_size as usize)
 }
