@@ -18,7 +18,8 @@ CASES = {
     "inactive": "an event that nobody wants",
     "disabled": "an event that is disabled",
     "entered": "the same, entering the scope each time",
-    "callback": "an event with a native callback",
+    "local": "a native callback, one thread",
+    "callback": "a native callback, any thread",
 }
 COUNTED = (1_000, 11_000)
 TIMED = 20_000_000

@@ -7,9 +7,9 @@ import os
 from types import ModuleType
 
 from monitrace import _native
-from monitrace._native import __version__
+from monitrace._native import CodeLike, __version__
 
-__all__ = ["__version__", "get_include", "install", "monitoring", "uninstall"]
+__all__ = ["CodeLike", "__version__", "get_include", "install", "monitoring", "uninstall"]
 
 monitoring: ModuleType
 

@@ -31,6 +31,7 @@ SAFE = [
     "crates/monitrace-cpython/src/native/branches.rs",
     "crates/monitrace-cpython/src/native/namespace.rs",
     "crates/monitrace-cpython/src/native/listener.rs",
+    "crates/monitrace-cpython/src/producer/code_like.rs",
     "benches/native/src/lib.rs",
     "benches/engine/src/main.rs",
 ]

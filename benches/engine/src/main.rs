@@ -7,12 +7,13 @@
 #![forbid(unsafe_code)]
 
 use monitrace_core::{
-    ByteOffset, Change, CodeId, CodeInfo, Event, EventSet, Firing, Host, Monitor, MonitorError, Payload,
-    Reply, Scope, SharedSlot, Tool, ToolId,
+    ByteOffset, Change, CodeId, CodeInfo, Event, EventSet, Firing, Host, LocalSlot, Monitor, MonitorError,
+    Payload, Reply, Scope, SharedSlot, Slot, Tool, ToolId,
 };
 use std::cell::Cell;
 use std::fmt;
 use std::hint::black_box;
+use std::marker::PhantomData;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,15 +29,34 @@ impl Drop for Quiet {
     }
 }
 
-/// As little as a host can be.
-struct Bare;
+/// Where a host keeps callbacks.
+trait Kind: Send + Sync + Sized + 'static {
+    type Slot<H: Host>: Slot<H>;
+}
 
-impl Host for Bare {
+/// Its code runs in one thread.
+struct Local;
+
+impl Kind for Local {
+    type Slot<H: Host> = LocalSlot<H>;
+}
+
+/// Its code runs in any.
+struct Shared;
+
+impl Kind for Shared {
+    type Slot<H: Host> = SharedSlot<H>;
+}
+
+/// As little as a host can be.
+struct Bare<K>(PhantomData<K>);
+
+impl<K: Kind> Host for Bare<K> {
     type Code = CodeId;
     type Value = u64;
     type Error = MonitorError;
     type Quiet = Quiet;
-    type Slot = SharedSlot<Self>;
+    type Slot = K::Slot<Self>;
 
     fn quiet(&self) -> Option<Quiet> {
         (!MUTE.replace(true)).then_some(Quiet)
@@ -67,8 +87,8 @@ const TOOL: ToolId = ToolId::PROFILER;
 static TOLD: AtomicU64 = AtomicU64::new(0);
 
 /// Counts, and gives this answer.
-fn tool(reply: Reply) -> Tool<Bare> {
-    let count = move |_: &Firing<'_, Bare>| {
+fn tool<K: Kind>(reply: Reply) -> Tool<Bare<K>> {
+    let count = move |_: &Firing<'_, Bare<K>>| {
         // There is one thread: an atomic addition would cost more than the event.
         TOLD.store(TOLD.load(Relaxed) + 1, Relaxed);
         Ok(reply)
@@ -83,7 +103,7 @@ fn measured_empty(n: u64) {
     }
 }
 
-fn fire(monitor: &Monitor<Bare>, scope: &Scope, i: u64) {
+fn fire<K: Kind>(monitor: &Monitor<Bare<K>>, scope: &Scope, i: u64) {
     let payload = Payload::Line(i as u32);
     let firing = Firing { event: Event::Line, offset: ByteOffset(0), code: &CODE, payload };
     monitor.fire(scope, 0, &firing).expect("the callback never raises");
@@ -91,7 +111,7 @@ fn fire(monitor: &Monitor<Bare>, scope: &Scope, i: u64) {
 
 /// An event in a loop of a virtual machine that entered the scope before.
 #[inline(never)]
-fn measured_events(monitor: &Monitor<Bare>, scope: &Scope, n: u64) {
+fn measured_events<K: Kind>(monitor: &Monitor<Bare<K>>, scope: &Scope, n: u64) {
     let state = scope.state(0);
     for i in 0..n {
         black_box(i);
@@ -103,7 +123,7 @@ fn measured_events(monitor: &Monitor<Bare>, scope: &Scope, n: u64) {
 
 /// The same where each event enters the scope.
 #[inline(never)]
-fn measured_entered(monitor: &Monitor<Bare>, scope: &Scope, n: u64) {
+fn measured_entered<K: Kind>(monitor: &Monitor<Bare<K>>, scope: &Scope, n: u64) {
     let state = scope.state(0);
     for i in 0..n {
         black_box(i);
@@ -121,8 +141,8 @@ fn timed(run: impl FnOnce()) -> u128 {
 }
 
 /// The nanoseconds of `n` rounds, and how many events a callback must have been told of.
-fn measure(case: &str, n: u64) -> Option<(u128, u64)> {
-    let monitor = Monitor::new(Bare);
+fn measure<K: Kind>(case: &str, n: u64) -> Option<(u128, u64)> {
+    let monitor = Monitor::new(Bare::<K>(PhantomData));
     let scope = Scope::new(CODE, [Event::Line]);
     let attach = |reply| monitor.attach(TOOL, tool(reply)).expect("the id is free");
     match case {
@@ -131,7 +151,7 @@ fn measure(case: &str, n: u64) -> Option<(u128, u64)> {
             attach(Reply::Continue);
             monitor.set_events(TOOL, EventSet::PY_START).expect("the tool is in use");
         }
-        "callback" => attach(Reply::Continue),
+        "callback" | "local" => attach(Reply::Continue),
         "disabled" => attach(Reply::Disable),
         _ => return None,
     }
@@ -144,18 +164,21 @@ fn measure(case: &str, n: u64) -> Option<(u128, u64)> {
     } else {
         timed(|| measured_events(&monitor, &scope, n))
     };
-    let expected = if case == "callback" { before + n } else { before };
+    let expected = if matches!(case, "callback" | "local") { before + n } else { before };
     Some((time, expected))
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let measured = match arguments.as_slice() {
-        [case, n] => n.parse().ok().and_then(|n| measure(case, n)),
+        [case, n] => n.parse().ok().and_then(|n| match case.as_str() {
+            "local" => measure::<Local>(case, n),
+            case => measure::<Shared>(case, n),
+        }),
         _ => None,
     };
     let Some((time, expected)) = measured else {
-        eprintln!("usage: monitrace-bench-engine empty|inactive|disabled|entered|callback N");
+        eprintln!("usage: monitrace-bench-engine empty|inactive|disabled|entered|callback|local N");
         return ExitCode::from(2);
     };
     // A time is believed only if events happened, or none did, as they should.

@@ -33,8 +33,9 @@ pub trait Host: Send + Sync + Sized + 'static {
     type Error: From<MonitorError>;
     /// Keeps the current thread mute until it is dropped.
     type Quiet;
-    /// Where a callback is kept. [`SharedSlot`](crate::SharedSlot) does for every host; one whose
-    /// threads run in turns can do with less.
+    /// Where a callback is kept. [`SharedSlot`](crate::SharedSlot) does for every host,
+    /// [`LocalSlot`](crate::LocalSlot) for one whose code all runs in one thread; one whose threads run in
+    /// turns can bring its own.
     type Slot: Slot<Self>;
 
     /// Mutes the current thread; `None` if it is mute already. Called for every active event.

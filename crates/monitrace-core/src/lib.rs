@@ -27,7 +27,7 @@
 //!     type Value = i64;
 //!     type Error = MonitorError;
 //!     type Quiet = Quiet;
-//!     type Slot = SharedSlot<Self>;
+//!     type Slot = LocalSlot<Self>;
 //!     fn quiet(&self) -> Option<Quiet> { (!MUTE.replace(true)).then_some(Quiet) }
 //!     fn refresh(&self, _: &Monitor<Self>, _: Change) {} // It removes no place, so none comes back.
 //!     fn code_id(&self, code: &Sum) -> CodeId { code.scope.code() }
@@ -99,5 +99,5 @@ pub use location::{ByteOffset, CodeId, Location, UnitIndex};
 pub use monitor::Monitor;
 pub use restart::Restart;
 pub use scope::{EventState, Scope};
-pub use slot::{SharedSlot, Slot};
+pub use slot::{LocalSlot, SharedSlot, Slot};
 pub use tool::{Tool, ToolId, ToolSet};

@@ -6,6 +6,9 @@
 
 use crate::{Callback, Host};
 use arc_swap::ArcSwapOption;
+use fragile::Fragile;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Holds one callback, or none.
@@ -18,7 +21,8 @@ pub trait Slot<H: Host>: Default + Send + Sync + 'static {
     fn replace(&self, callback: Option<Arc<dyn Callback<H>>>) -> Option<Arc<dyn Callback<H>>>;
 }
 
-/// A slot for any number of threads that run at once, without locks.
+/// A slot for any number of threads that run at once, without locks. Reading it costs two atomic
+/// exchanges.
 pub struct SharedSlot<H: Host>(ArcSwapOption<Arc<dyn Callback<H>>>);
 
 impl<H: Host> Default for SharedSlot<H> {
@@ -35,5 +39,32 @@ impl<H: Host> Slot<H> for SharedSlot<H> {
 
     fn replace(&self, callback: Option<Arc<dyn Callback<H>>>) -> Option<Arc<dyn Callback<H>>> {
         self.0.swap(callback.map(Arc::new)).map(|before| Arc::clone(&*before))
+    }
+}
+
+/// A slot for a virtual machine whose code all runs in the thread that made its monitor: reading it costs
+/// no atomic operation.
+///
+/// # Panics
+/// Whoever uses it, or drops the monitor, in another thread.
+pub struct LocalSlot<H: Host>(Fragile<RefCell<Held<H>>>);
+
+/// Counted a second time, for the length of a call: the first count is shared among threads.
+type Held<H> = Option<Rc<Arc<dyn Callback<H>>>>;
+
+impl<H: Host> Default for LocalSlot<H> {
+    fn default() -> Self {
+        LocalSlot(Fragile::new(RefCell::new(None)))
+    }
+}
+
+impl<H: Host> Slot<H> for LocalSlot<H> {
+    fn with<R>(&self, read: impl FnOnce(Option<&dyn Callback<H>>) -> R) -> R {
+        let held = self.0.get().borrow().clone();
+        read(held.as_ref().map(|callback| &***callback))
+    }
+
+    fn replace(&self, callback: Option<Arc<dyn Callback<H>>>) -> Option<Arc<dyn Callback<H>>> {
+        self.0.get().replace(callback.map(Rc::new)).map(|before| Arc::clone(&before))
     }
 }

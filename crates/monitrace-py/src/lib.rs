@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use monitrace_core::{Event, EventSet};
+use monitrace_cpython::producer::CodeLike;
 use monitrace_cpython::{CPython, ToolHandle};
 use monitrace_tools::Files;
 use monitrace_tools::trace::{Format, Trace, TraceOptions};
@@ -156,6 +157,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let names: Vec<&str> = Event::ALL.iter().map(|event| event.name()).collect();
     module.add("EVENTS", pyo3::types::PyTuple::new(module.py(), names)?)?;
     monitrace_capi::publish(module)?;
+    module.add_class::<CodeLike>()?;
     module.add_class::<PyTrace>()?;
     module.add_function(wrap_pyfunction!(install, module)?)?;
     module.add_function(wrap_pyfunction!(uninstall, module)?)?;

@@ -5,6 +5,7 @@
 mod naive;
 mod program;
 mod rules;
+mod slots;
 mod threads;
 mod toy;
 mod twins;

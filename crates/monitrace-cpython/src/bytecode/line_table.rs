@@ -1,4 +1,4 @@
-//! `co_linetable` of 3.11, both ways. It owns the format (Objects/locations.md) and the compiler's
+//! `co_linetable` of 3.11 and later, both ways. It owns the format (Objects/locations.md) and the compiler's
 //! choice among its forms (Python/compile.c, `write_location_info_entry`), and must never know what
 //! lies at a position.
 
@@ -6,7 +6,7 @@ use super::RewriteError;
 
 /// Where an instruction comes from in the source. Absent parts are -1, as in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
+pub(crate) struct Position {
     line: i32,
     end_line: i32,
     column: i32,
@@ -15,7 +15,18 @@ pub(super) struct Position {
 
 impl Position {
     /// No position at all.
-    pub(super) const NONE: Position = Position { line: -1, end_line: -1, column: -1, end_column: -1 };
+    pub(crate) const NONE: Position = Position { line: -1, end_line: -1, column: -1, end_column: -1 };
+
+    /// Of a line alone.
+    pub(crate) fn in_line(line: i32) -> Position {
+        Position { line, end_line: line, column: -1, end_column: -1 }
+    }
+
+    /// From a line to one that is not before it, with columns or without. Nothing is negative.
+    pub(crate) fn new(line: i32, end_line: i32, columns: Option<(i32, i32)>) -> Option<Position> {
+        let (column, end_column) = columns.unwrap_or((-1, -1));
+        (line <= end_line).then_some(Position { line, end_line, column, end_column })
+    }
 
     /// The line, -1 for none.
     pub(super) fn line_or_none(self) -> i32 {
@@ -154,18 +165,18 @@ impl<'a> Cursor<'a> {
 }
 
 /// Writes a table, one instruction after the other.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     table: Vec<u8>,
     line: i32,
 }
 
 impl Writer {
-    pub(super) fn new(first_line: i32, capacity: usize) -> Writer {
+    pub(crate) fn new(first_line: i32, capacity: usize) -> Writer {
         Writer { table: Vec::with_capacity(capacity), line: first_line }
     }
 
     /// Gives the next `units` units a position.
-    pub(super) fn add(&mut self, mut units: u32, position: Position) {
+    pub(crate) fn add(&mut self, mut units: u32, position: Position) {
         while units > 0 {
             let part = units.min(MOST_UNITS);
             self.entry(part, position);
@@ -173,7 +184,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.table
     }
 

@@ -41,7 +41,7 @@ mod depth;
 mod error;
 mod exception_table;
 mod instruction;
-mod line_table;
+pub(crate) mod line_table;
 #[cfg(test)]
 mod listing;
 pub mod opcodes;

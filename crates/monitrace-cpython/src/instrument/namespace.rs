@@ -137,7 +137,7 @@ fn clear_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -
     let args = Arguments::check("clear_tool_id", 1, args, kwargs)?;
     let tool = args.tool(0)?;
     monitor().clear_tool_id(tool);
-    producer::clear(args.0.py(), tool);
+    producer::clear(tool);
     Ok(())
 }
 
@@ -147,7 +147,7 @@ fn free_tool_id(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) ->
     let args = Arguments::check("free_tool_id", 1, args, kwargs)?;
     let tool = args.tool(0)?;
     monitor().free_tool_id(tool);
-    producer::clear(args.0.py(), tool);
+    producer::clear(tool);
     Ok(())
 }
 

@@ -152,7 +152,7 @@ fn free_tool_id(
     kwargs: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     let answer = natives(py)?.free_tool_id.call(py, &args, kwargs)?;
-    producer::clear(py, known_tool(args.get_item(0)?.extract()?)?);
+    producer::clear(known_tool(args.get_item(0)?.extract()?)?);
     Ok(answer)
 }
 
@@ -201,11 +201,11 @@ mod marks {
 
     /// Forgets what tools wanted of code-likes that were cleared since.
     pub(super) fn check(py: Python<'_>) -> PyResult<()> {
-        if crate::native::producer::interpreter_version() != CHECKED.load(Relaxed) {
+        if crate::native::producer::configuration_version(py) != CHECKED.load(Relaxed) {
             for tool in ToolId::all() {
                 check_tool(py, tool)?;
             }
-            CHECKED.store(crate::native::producer::interpreter_version(), Relaxed);
+            CHECKED.store(crate::native::producer::configuration_version(py), Relaxed);
         }
         Ok(())
     }
@@ -244,7 +244,7 @@ mod marks {
         if gone {
             let mark = MARKS[tool.index()].lock().unwrap_or_else(PoisonError::into_inner).take();
             drop(mark);
-            producer::clear(py, tool);
+            producer::clear(tool);
         }
         Ok(())
     }

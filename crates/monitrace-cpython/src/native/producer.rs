@@ -22,11 +22,13 @@ use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
 #[cfg(not(Py_3_13))]
-pub(crate) use by_table::{enter, fire, installed, is_up_to_date, prepare_ends, tools};
-#[cfg(Py_3_14)]
-pub(crate) use through_interpreter::interpreter_version;
+pub(crate) use by_table::{
+    configuration_version, enter, fire, installed, is_up_to_date, prepare_ends, tools,
+};
 #[cfg(Py_3_13)]
-pub(crate) use through_interpreter::{enter, fire, installed, is_up_to_date, prepare_ends, tools};
+pub(crate) use through_interpreter::{
+    configuration_version, enter, fire, installed, is_up_to_date, prepare_ends, tools,
+};
 
 /// The number of the current thread.
 pub(crate) fn thread() -> u64 {
@@ -142,9 +144,14 @@ mod by_table {
     /// What ends need is there if anything is.
     pub(crate) fn prepare_ends(_py: Python<'_>) {}
 
+    /// The interpreter's version.
+    pub(crate) fn configuration_version(py: Python<'_>) -> u64 {
+        Cells::found().map_or(0, |cells| cells.version(py))
+    }
+
     /// The version of scopes that are up to date.
     fn current(py: Python<'_>) -> u64 {
-        Cells::found().map_or(0, |cells| cells.version(py)) + WORDS.generation.load(Relaxed)
+        configuration_version(py) + WORDS.generation.load(Relaxed)
     }
 
     /// Whether a scope of this version is up to date.
@@ -210,7 +217,7 @@ mod through_interpreter {
     }
 
     /// The interpreter's version.
-    pub(crate) fn interpreter_version() -> u64 {
+    pub(crate) fn configuration_version(_py: Python<'_>) -> u64 {
         let mut version = 0;
         // SAFETY: the GIL is held; no state is asked for.
         unsafe { api::PyMonitoring_EnterScope(ptr::null_mut(), &mut version, ptr::null(), 0) };
@@ -218,8 +225,8 @@ mod through_interpreter {
     }
 
     /// Whether a scope of this version is up to date. It has the interpreter's if that filled it.
-    pub(crate) fn is_up_to_date(_py: Python<'_>, version: u64, is_native: bool) -> bool {
-        let current = interpreter_version();
+    pub(crate) fn is_up_to_date(py: Python<'_>, version: u64, is_native: bool) -> bool {
+        let current = configuration_version(py);
         // 0 is that of a scope that was never entered, and of an interpreter in which nothing was
         // ever set: there is nothing to fill in then.
         if is_native && version & OURS == 0 { version == current } else { version == ours(current) }

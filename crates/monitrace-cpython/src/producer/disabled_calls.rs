@@ -1,9 +1,9 @@
-//! Calls that are disabled: a tool that disabled `CALL` is not told how such a call ends either.
+//! Calls that are disabled in a state: a tool that did that is not told how they end either.
 //!
 //! The end of a call has a state of its own. So entering a scope ties it to the call's: where the scope
 //! has as many states for the one as for the other, they belong together in their order. This owns the
-//! ties, and which tools have disabled which call. A state is known by its address alone, for a
-//! producer may move and free it: this must never follow a tie into the producer's memory.
+//! ties, and which tools have disabled which call. It knows states by their addresses alone, and must
+//! never follow one: a producer moves and frees its states without a word.
 
 use super::{State, Tools};
 use crate::event_ids;
@@ -12,66 +12,70 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// The tools that have disabled a call, by the address of its state.
-static DISABLED: LazyLock<Mutex<HashMap<usize, Tools>>> = LazyLock::new(Mutex::default);
-/// Whether there is any: one load where there is none.
+/// Both by the addresses of states.
+#[derive(Default)]
+struct Calls {
+    /// The call that an end belongs to.
+    ties: HashMap<usize, usize>,
+    /// The tools that have disabled a call.
+    disabled: HashMap<usize, Tools>,
+}
+
+static CALLS: LazyLock<Mutex<Calls>> = LazyLock::new(Mutex::default);
+/// Whether any call may be disabled: one load where none is.
 static ANY: AtomicBool = AtomicBool::new(false);
 
-/// Producers do not say that they free a scope: with so many all are forgotten.
-const KEPT: usize = 4096;
+/// With so many ties all are forgotten, since those of freed states never are.
+const KEPT: usize = 1 << 16;
 
-fn lock() -> MutexGuard<'static, HashMap<usize, Tools>> {
-    DISABLED.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> MutexGuard<'static, Calls> {
+    CALLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn address(state: &State) -> usize {
     std::ptr::from_ref(state).addr()
 }
 
-/// Ties states that were filled right now, in which nothing is disabled any more.
+/// Ties the states of a scope that were filled right now, where nothing is disabled any more.
 pub(super) fn tie(states: &[State], ids: &[u8]) {
     let slots = |event| {
         let id = event_ids::id(event);
-        ids.iter().enumerate().filter(move |&(_, other)| *other == id).map(|(slot, _)| slot)
+        ids.iter().zip(states).filter(move |&(&other, _)| other == id).map(|(_, state)| state)
     };
-    if ANY.load(Relaxed) {
-        let mut disabled = lock();
-        for call in slots(Event::Call) {
-            disabled.remove(&address(&states[call]));
-        }
-        ANY.store(!disabled.is_empty(), Relaxed);
-    }
     for end in [Event::CReturn, Event::CRaise] {
-        if slots(end).count() == slots(Event::Call).count() {
-            for (end, call) in slots(end).zip(slots(Event::Call)) {
-                // What is too far away stays alone.
-                let distance = i8::try_from(call as isize - end as isize).unwrap_or(0);
-                states[end].opaque.set(distance as u8);
-                states[call].opaque.set(1);
-            }
+        // Nobody can disable a call that nobody hears of.
+        if slots(Event::Call).all(|call| call.active() == 0)
+            || slots(end).count() != slots(Event::Call).count()
+        {
+            continue;
         }
+        let mut calls = lock();
+        if calls.ties.len() >= KEPT {
+            *calls = Calls::default();
+        }
+        for (end, call) in slots(end).zip(slots(Event::Call)) {
+            calls.ties.insert(address(end), address(call));
+            calls.disabled.remove(&address(call));
+        }
+        ANY.store(!calls.disabled.is_empty(), Relaxed);
     }
 }
 
 /// Notes that these tools have disabled a call.
 pub(super) fn note(call: &State, tools: Tools) {
-    if call.opaque.get() == 0 || tools == 0 {
-        return;
+    let mut calls = lock();
+    if calls.disabled.len() >= KEPT {
+        calls.disabled.clear();
     }
-    let mut disabled = lock();
-    if disabled.len() >= KEPT {
-        disabled.clear();
-    }
-    *disabled.entry(address(call)).or_default() |= tools;
+    *calls.disabled.entry(address(call)).or_default() |= tools;
     ANY.store(true, Relaxed);
 }
 
 /// Takes the tools out of the state of an end that have disabled its call.
 pub(super) fn silence(end: &State) {
-    let distance = end.opaque.get() as i8;
-    if distance != 0 && ANY.load(Relaxed) {
-        let call = address(end).wrapping_add_signed(isize::from(distance) * size_of::<State>() as isize);
-        let tools = lock().get(&call).copied();
-        end.disable(tools.unwrap_or(0));
+    if ANY.load(Relaxed) {
+        let calls = lock();
+        let call = calls.ties.get(&address(end));
+        end.disable(call.and_then(|call| calls.disabled.get(call)).copied().unwrap_or(0));
     }
 }

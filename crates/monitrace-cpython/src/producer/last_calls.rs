@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct LastCall<'py> {
     pub(super) callable: Bound<'py, PyAny>,
     pub(super) arg0: Option<Bound<'py, PyAny>>,
-    /// The tools that answered `DISABLE` to it, which do not hear of its end.
+    /// The tools that have disabled it, which do not hear of its end.
     pub(super) disabled: Tools,
 }
 
@@ -67,8 +67,9 @@ fn remove(occurrence: &Occurrence<'_, '_>) -> Option<Kept> {
     calls.remove(index)
 }
 
-/// Keeps what is called, in place of this code-like's call before.
-pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>) {
+/// Keeps what is called, in place of this code-like's call before. `disabled`: the tools that are not told
+/// of it.
+pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>, disabled: Tools) {
     let Payload::Call { callable, arg0 } = occurrence.payload else { return };
     if !way::ends_are_heard(py) {
         forget_all(py);
@@ -84,7 +85,7 @@ pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>) {
         address: occurrence.code_like.as_ptr() as usize,
         callable: callable.clone_ref(py),
         arg0: arg0.map(|arg0| arg0.clone_ref(py)),
-        disabled: 0,
+        disabled,
     };
     let before = remove(occurrence);
     let oldest = {
@@ -108,7 +109,7 @@ fn forget_all(py: Python<'_>) {
     }
 }
 
-/// Notes that these tools have answered `DISABLE` to the last call.
+/// Notes that these tools have disabled the last call.
 pub(super) fn disable(occurrence: &Occurrence<'_, '_>, tools: Tools) {
     if ANY.load(Relaxed)
         && let Some(kept) = lock().iter_mut().rfind(|kept| kept.is_of(occurrence))

@@ -4,20 +4,24 @@
 //! changed, and [`fire`] tells of one event. Who dispatches is decided by `way` below: the engine on
 //! 3.11, the interpreter where it can. This must never be reached without the GIL, nor dispatch.
 
-mod code_likes;
+mod code_like;
+mod disabled;
 mod disabled_calls;
+mod image;
 mod last_calls;
+mod local_events;
 
 use crate::event_ids;
 #[cfg(not(Py_3_12))]
 use crate::instrument::producer as way;
 #[cfg(Py_3_12)]
 use crate::native::producer as way;
+pub use code_like::CodeLike;
 #[cfg(all(Py_3_12, not(Py_3_13)))]
-pub(crate) use code_likes::heard;
+pub(crate) use local_events::heard;
 #[cfg(not(Py_3_12))]
-pub(crate) use code_likes::listeners;
-pub(crate) use code_likes::{check, clear, local_events, set_local_events};
+pub(crate) use local_events::listeners;
+pub(crate) use local_events::{check, clear, local_events, set_local_events};
 use monitrace_core::{Event, EventSet, Payload};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -32,25 +36,21 @@ pub type Tools = u8;
 #[repr(C)]
 pub struct State {
     active: Cell<u8>,
-    /// What `disabled_calls` keeps of the other states of the scope; CPython does not use it.
-    opaque: Cell<u8>,
+    /// Those that listen only because they want the event of some code-like: whether of the one that it
+    /// comes from is to be seen when it does. CPython calls the byte opaque, and leaves it alone.
+    local: Cell<u8>,
 }
 
 impl State {
     /// A state in which these tools listen.
     #[cfg(Py_3_13)]
     pub(crate) const fn with(tools: Tools) -> State {
-        State { active: Cell::new(tools), opaque: Cell::new(0) }
+        State { active: Cell::new(tools), local: Cell::new(0) }
     }
 
     /// The tools that listen.
     pub fn active(&self) -> Tools {
         self.active.get()
-    }
-
-    fn set(&self, tools: Tools) {
-        self.active.set(tools);
-        self.opaque.set(0);
     }
 
     /// Takes tools out that have disabled the event here.
@@ -137,7 +137,7 @@ fn events_of(id: u8) -> PyResult<EventSet> {
 /// `ValueError` for an id that stands for no event; nothing is changed then.
 pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) -> PyResult<()> {
     debug_assert_eq!(states.len(), ids.len());
-    let is_native = code_likes::none_has_local_events();
+    let is_native = local_events::none_has_local_events();
     if way::is_up_to_date(py, version.get(), is_native) {
         return Ok(());
     }
@@ -146,12 +146,19 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
         events_of(id)?;
     }
     if is_native && way::enter(states, version, ids) {
+        states.iter().for_each(|state| state.local.set(0));
         return Ok(());
     }
     let (current, tools) = way::tools(py)?;
-    code_likes::note_global(&tools);
+    #[cfg(not(Py_3_12))]
+    local_events::note_global(&tools);
     for (state, &id) in states.iter().zip(ids) {
-        state.set(tools_of(events_of(id)?, &tools));
+        // CALL is to be heard by whoever wants to know how it ends.
+        let events = local_events::heard(events_of(id)?);
+        let global = events.events().fold(0, |all, event| all | tools[event as usize]);
+        let local = events.events().fold(0, |all, event| all | local_events::tools_anywhere(event));
+        state.active.set(global | local);
+        state.local.set(local & !global);
     }
     version.set(current);
     disabled_calls::tie(states, ids);
@@ -162,13 +169,10 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
     Ok(())
 }
 
-/// The tools that may want an event of a scope: whose code-like it will be is not known before it
-/// fires, so that all tools with local events somewhere count.
-fn tools_of(events: EventSet, tools: &[Tools; Event::COUNT]) -> Tools {
-    // CALL is to be heard by whoever wants to know how it ends.
-    code_likes::heard(events)
-        .events()
-        .fold(0, |all, event| all | tools[event as usize] | code_likes::tools_anywhere(event))
+/// The configuration for which an event is disabled at an offset: it does not change with the local events
+/// of code-likes, unlike the version of a scope, but with the tools.
+fn configuration(py: Python<'_>) -> u64 {
+    way::configuration_version(py) + GENERATION * local_events::clearings()
 }
 
 /// Tells the tools of one state of one event.
@@ -179,34 +183,58 @@ pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> P
     if way::is_quiet(py) {
         return Ok(());
     }
-    if matches!(occurrence.event, Event::CReturn | Event::CRaise) {
-        return fire_end(py, state, occurrence);
+    let (event, offset) = (occurrence.event, occurrence.offset);
+    let is_end = matches!(event, Event::CReturn | Event::CRaise);
+    if is_end {
+        disabled_calls::silence(state);
     }
-    let wanted = code_likes::filter(state.active(), occurrence);
+    let code_like = CodeLike::of(occurrence.code_like);
+    let by_offset = code_like.and_then(CodeLike::disabled);
+    let mut wanted = state.active();
+    let local = wanted & state.local.get();
+    if local != 0 {
+        wanted &= !local | local_events::tools(occurrence.code_like, code_like, event);
+    }
+    let mut disabled_here = 0;
+    if let Some(by_offset) = by_offset {
+        disabled_here = by_offset.tools(event, offset, || configuration(py));
+        wanted &= !disabled_here;
+    }
+    if is_end {
+        return fire_end(py, wanted, occurrence);
+    }
+    if event == Event::Call && wanted | disabled_here != 0 {
+        last_calls::remember(py, occurrence, disabled_here);
+    }
     if wanted == 0 {
         return Ok(());
     }
-    if occurrence.event == Event::Call {
-        last_calls::remember(py, occurrence);
-        return way::fire(py, wanted, occurrence, |tools| {
-            state.disable(tools);
-            disabled_calls::note(state, tools);
+    way::fire(py, wanted, occurrence, |tools| {
+        if tools == 0 {
+            return;
+        }
+        match by_offset {
+            Some(by_offset) => by_offset.disable(event, offset, tools, configuration(py)),
+            None => state.disable(tools),
+        }
+        if event == Event::Call {
             last_calls::disable(occurrence, tools);
-        });
-    }
-    way::fire(py, wanted, occurrence, |tools| state.disable(tools))
+            if by_offset.is_none() {
+                disabled_calls::note(state, tools);
+            }
+        }
+    })
 }
 
-/// The same for the end of a call, which is told with the call, and only to who has not disabled that.
-fn fire_end(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
-    disabled_calls::silence(state);
+/// The end of a call is told with the call, and only to those who have not disabled that.
+fn fire_end(py: Python<'_>, wanted: Tools, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
     let ended = last_calls::take(py, occurrence);
-    let wanted = code_likes::filter(state.active(), occurrence);
     let wanted = wanted & !ended.as_ref().map_or(0, |call| call.disabled);
     if wanted == 0 {
         return Ok(());
     }
     let call =
         ended.as_ref().map(|call| (call.callable.as_unbound(), call.arg0.as_ref().map(Bound::as_unbound)));
-    way::fire(py, wanted, &Occurrence { call, ..*occurrence }, |tools| state.disable(tools))
+    // There is no place to disable an end at.
+    way::fire(py, wanted, &Occurrence { call, ..*occurrence }, |_| ())
 }
