@@ -17,7 +17,7 @@ MAY_USE: dict[str, set[str]] = {
     "monitrace-cpython": {"monitrace-core"},
     "monitrace-capi": {"monitrace-core", "monitrace-cpython"},
     "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython", "monitrace-capi"},
-    "monitrace-bench": {"monitrace-core", "monitrace-cpython"},
+    "monitrace-bench": {"monitrace-core", "monitrace-cpython", "monitrace-capi"},
     "monitrace-bench-engine": {"monitrace-core"},
 }
 KNOW_PYTHON = {"monitrace-cpython", "monitrace-capi", "monitrace-py", "monitrace-bench"}
