@@ -163,6 +163,10 @@ def test_end_of_a_call_is_disabled_with_it(producer: ModuleType) -> None:
         # Elsewhere it is not.
         scope.fire(C_RETURN, offset=8)
         assert len(ends) == 2
+        # Such a call may end elsewhere.
+        scope.fire(CALL, offset=6)
+        scope.fire(C_RETURN, offset=8)
+        assert len(ends) == 2
 
 
 @pytest.mark.parametrize("offset", [1, END, END + 1, 2**31 - 1])

@@ -258,6 +258,39 @@ def test_end_is_that_of_the_code_likes_own_last_call(producer: ModuleType) -> No
     assert recorder.calls == [(outer.code_like, 8, repr, "last")]
 
 
+def test_call_from_before_anybody_listened_to_ends_is_not_told(producer: ModuleType) -> None:
+    recorder = Recorder()
+    listen(C_RETURN, recorder)
+    with Scope(producer, "CALL", "C_RETURN") as scope:
+        scope.fire(CALL, values=(len, "kept"))
+        unregister(LOW, "C_RETURN")
+        listen(CALL, Recorder())
+        scope.enter()
+        scope.fire(CALL, values=(repr, "not kept"))
+        listen(C_RETURN, recorder)
+        scope.enter()
+        scope.fire(C_RETURN)
+    assert recorder.calls == [(scope.code_like, 8, monitoring.MISSING, monitoring.MISSING)]
+
+
+def test_call_within_a_callback_does_not_take_the_place_of_the_one_that_is_told(
+    producer: ModuleType,
+) -> None:
+    ends = Recorder()
+    scope = Scope(producer, "CALL", "C_RETURN")
+
+    def calls(*_: object) -> None:
+        scope.fire(CALL, values=(repr, "within"))
+        scope.fire(C_RETURN)
+
+    listen(C_RETURN, ends)
+    listen(CALL, calls)
+    with scope:
+        scope.fire(CALL, values=(len, "outer"))
+        scope.fire(C_RETURN)
+    assert ends.calls == [(scope.code_like, 8, len, "outer")]
+
+
 def test_call_of_a_code_like_that_is_gone_is_forgotten(producer: ModuleType) -> None:
     recorder = Recorder()
     listen(C_RETURN, recorder)
@@ -337,6 +370,77 @@ def test_disable_is_for_the_slot_and_the_tool_until_the_version_moves(
     scope.enter()
     scope.fire(function)
     assert len(recorder.calls) == 3
+
+
+def listen_to_calls(calls: Callback, ends: Callback, tool: int = LOW) -> None:
+    register(tool, "CALL", calls)
+    for end in ("C_RETURN", "C_RAISE"):
+        register(tool, end, ends)
+    monitoring.set_events(tool, EVENTS.CALL)
+
+
+def test_disabled_call_is_not_told_to_have_ended(producer: ModuleType) -> None:
+    calls, ends, other_ends = Recorder(monitoring.DISABLE), Recorder(), Recorder()
+    listen_to_calls(calls, ends)
+    listen_to_calls(Recorder(), other_ends, HIGH)
+    scope, other = (Scope(producer, "PY_START", "C_RAISE", "CALL", "C_RETURN") for _ in range(2))
+    other.enter()
+    for _ in range(3):
+        scope.enter()
+        for end in (C_RETURN, C_RAISE):
+            scope.fire(CALL)
+            scope.fire(end)
+    assert (len(calls.calls), len(ends.calls), len(other_ends.calls)) == (1, 0, 6)
+    # The states say so too: where nobody else listens, an end is a test of a byte.
+    assert scope.active == (0, *[1 << HIGH] * 3)
+    # Another scope has calls of its own.
+    calls.answer = None
+    other.fire(CALL)
+    other.fire(C_RETURN)
+    assert (len(calls.calls), len(ends.calls)) == (2, 1)
+    monitoring.restart_events()
+    scope.enter()
+    for end in (C_RETURN, C_RAISE):
+        scope.fire(CALL)
+        scope.fire(end)
+    assert (len(calls.calls), len(ends.calls)) == (4, 3)
+
+
+def test_calls_of_one_scope_are_disabled_one_by_one(producer: ModuleType) -> None:
+    calls, ends = Recorder(monitoring.DISABLE), Recorder()
+    listen_to_calls(calls, ends)
+    with Scope(producer, *["CALL", "C_RETURN"] * 50, *["CALL", "C_RETURN"]) as scope:
+        for site in (10, 10, 100, 10):
+            scope.fire(CALL, slot=site)
+            scope.fire(C_RETURN, slot=site + 1)
+            calls.answer = None
+    assert (len(calls.calls), len(ends.calls)) == (2, 1)
+
+
+def test_end_that_several_calls_share_is_told_for_those_that_are_not_disabled(producer: ModuleType) -> None:
+    calls, ends = Recorder(monitoring.DISABLE), Recorder()
+    listen_to_calls(calls, ends)
+    with Scope(producer, "CALL", "CALL", "C_RETURN") as scope:
+        for site in (0, 1):
+            scope.fire(CALL, slot=site, values=(len, site))
+            scope.fire(C_RETURN)
+            calls.answer = None
+    assert [call[3] for call in ends.calls] == [1]
+
+
+def test_disabled_calls_of_many_scopes_are_told_apart(producer: ModuleType) -> None:
+    calls, ends = Recorder(monitoring.DISABLE), Recorder()
+    listen_to_calls(calls, ends)
+    # More than are kept in mind, and all at once, so that no two have the same place in memory.
+    scopes = [Scope(producer, "CALL", "C_RETURN") for _ in range(5000)]
+    for scope in scopes:
+        scope.enter()
+        scope.fire(CALL)
+        scope.fire(C_RETURN)
+    assert (len(calls.calls), ends.calls) == (5000, [])
+    scopes[-1].fire(CALL)
+    scopes[-1].fire(C_RETURN)
+    assert (len(calls.calls), ends.calls) == (5000, [])
 
 
 @pytest.mark.parametrize(
