@@ -20,7 +20,7 @@ MAY_USE: dict[str, set[str]] = {
     "monitrace-cpython": {"monitrace", "monitrace-core"},
     "monitrace-capi": {"monitrace", "monitrace-core", "monitrace-cpython"},
     "monitrace-py": {"monitrace-core", "monitrace-tools", "monitrace-cpython", "monitrace-capi"},
-    "monitrace-bench": {"monitrace-core", "monitrace-cpython"},
+    "monitrace-bench": {"monitrace-core", "monitrace-cpython", "monitrace-capi"},
     "monitrace-bench-engine": {"monitrace-core"},
     "monitrace-bench-producer": {"monitrace", "monitrace-cpython", "monitrace-capi"},
 }

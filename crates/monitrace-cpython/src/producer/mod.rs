@@ -6,6 +6,7 @@
 
 mod code_like;
 mod disabled;
+mod disabled_calls;
 mod image;
 mod last_calls;
 mod local_events;
@@ -78,6 +79,10 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
     for &id in ids {
         events_of(id)?;
     }
+    // Once the interpreter has filled a scope, it is not seen here again.
+    if cfg!(Py_3_14) && names(ids, EventSet::BRANCH).any(|named| named) {
+        way::find_callbacks(py);
+    }
     if is_native && way::enter(states, version, ids) {
         states.iter().for_each(State::forget_local);
         return Ok(());
@@ -93,7 +98,17 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
         state.set(global | local, local & !global);
     }
     version.set(current);
+    disabled_calls::tie(states, ids);
+    let ends = names(ids, EventSet::C_RETURN | EventSet::C_RAISE);
+    if states.iter().zip(ends).any(|(state, is_end)| state.active() != 0 && is_end) {
+        way::find_callbacks(py);
+    }
     Ok(())
+}
+
+/// For each id whether it is that of one of these events.
+fn names(ids: &[u8], events: EventSet) -> impl Iterator<Item = bool> {
+    ids.iter().map(move |&id| event_ids::of_id(id).is_some_and(|named| named.intersects(events)))
 }
 
 /// The configuration for which an event is disabled at an offset: it does not change with the local events
@@ -107,7 +122,14 @@ fn configuration(py: Python<'_>) -> u64 {
 /// # Errors
 /// What a callback raised, and `ValueError` if one disabled an event that has no location.
 pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
+    if way::is_quiet(py) {
+        return Ok(());
+    }
     let (event, offset) = (occurrence.event, occurrence.offset);
+    let is_end = matches!(event, Event::CReturn | Event::CRaise);
+    if is_end {
+        disabled_calls::silence(state);
+    }
     let code_like = CodeLike::of(occurrence.code_like);
     let by_offset = code_like.and_then(CodeLike::disabled);
     let mut wanted = state.active();
@@ -115,27 +137,46 @@ pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> P
     if local != 0 {
         wanted &= !local | local_events::tools(occurrence.code_like, code_like, event);
     }
+    let mut disabled_here = 0;
     if let Some(by_offset) = by_offset {
-        wanted &= !by_offset.tools(event, offset, || configuration(py));
+        disabled_here = by_offset.tools(event, offset, || configuration(py));
+        wanted &= !disabled_here;
+    }
+    if is_end {
+        return fire_end(py, wanted, occurrence);
+    }
+    if event == Event::Call && wanted | disabled_here != 0 {
+        last_calls::remember(py, occurrence, disabled_here);
     }
     if wanted == 0 {
         return Ok(());
     }
-    let disabled = |tools| match by_offset {
-        Some(by_offset) if tools != 0 => by_offset.disable(event, offset, tools, configuration(py)),
-        Some(_) => {}
-        None => state.disable(tools),
-    };
-    match event {
-        Event::Call => last_calls::remember(py, occurrence),
-        Event::CReturn | Event::CRaise => {
-            let ended = last_calls::take(py, occurrence.code_like);
-            let call = ended
-                .as_ref()
-                .map(|call| (call.callable.as_unbound(), call.arg0.as_ref().map(Bound::as_unbound)));
-            return way::fire(py, wanted, &Occurrence { call, ..*occurrence }, disabled);
+    way::fire(py, wanted, occurrence, |tools| {
+        if tools == 0 {
+            return;
         }
-        _ => {}
+        match by_offset {
+            Some(by_offset) => by_offset.disable(event, offset, tools, configuration(py)),
+            None => state.disable(tools),
+        }
+        if event == Event::Call {
+            last_calls::disable(occurrence, tools);
+            if by_offset.is_none() {
+                disabled_calls::note(state, tools);
+            }
+        }
+    })
+}
+
+/// The end of a call is told with the call, and only to those who have not disabled that.
+fn fire_end(py: Python<'_>, wanted: Tools, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
+    let ended = last_calls::take(py, occurrence);
+    let wanted = wanted & !ended.as_ref().map_or(0, |call| call.disabled);
+    if wanted == 0 {
+        return Ok(());
     }
-    way::fire(py, wanted, occurrence, disabled)
+    let call =
+        ended.as_ref().map(|call| (call.callable.as_unbound(), call.arg0.as_ref().map(Bound::as_unbound)));
+    // There is no place to disable an end at.
+    way::fire(py, wanted, &Occurrence { call, ..*occurrence }, |_| ())
 }
