@@ -8,8 +8,7 @@
 #![allow(unsafe_code)]
 
 use super::cells::Cells;
-use super::quiet;
-pub(crate) use super::quiet::is_quiet;
+pub use super::quiet::Thread;
 use crate::event_ids;
 use crate::producer::{Occurrence, State, Tools, WORDS};
 use crate::{CPython, Raised};
@@ -70,7 +69,7 @@ fn fire_by_table(
     occurrence: &Occurrence<'_, '_>,
     disabled: impl Fn(Tools),
 ) -> PyResult<()> {
-    let Some(_quiet) = quiet::quiet(py) else { return Ok(()) };
+    let Some(_quiet) = occurrence.thread.quiet() else { return Ok(()) };
     let (disable, missing) = constants(py)?;
     let none = ptr::null_mut();
     let position = match occurrence.event {
@@ -95,7 +94,9 @@ fn fire_by_table(
     };
     let id = callback_id(occurrence.event);
     let tell = |tool: ToolId| -> Result<Reply, Raised> {
-        let Some(callback) = cells.callback(py, tool, id) else { return Ok(Reply::Continue) };
+        let Some(callback) = cells.callback_in(py, occurrence.thread, tool, id) else {
+            return Ok(Reply::Continue);
+        };
         // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
         let args = [none, occurrence.code_like.as_ptr(), position.as_ptr(), third, fourth];
         // SAFETY: `args` holds as many live objects as `count` says, behind a spare slot; the callback
