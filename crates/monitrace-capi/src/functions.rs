@@ -1,7 +1,8 @@
 //! The functions of the table, as `monitrace.h` declares them. They are called with the GIL held, and
 //! with what the Monitoring C API's document asks for; what it forbids is an error.
 
-use crate::trampoline::{Common, Current, StatePtr, guard, null, object};
+use crate::trampoline::{Common, Current, guard, null, object};
+use monitrace::table::StatePtr;
 use monitrace_core::{Event, Payload};
 use monitrace_cpython::event_ids;
 use monitrace_cpython::producer::{self, Occurrence, Thread};

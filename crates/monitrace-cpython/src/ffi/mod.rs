@@ -16,8 +16,6 @@ pub mod debug_offsets;
 pub mod frame;
 #[cfg(not(Py_3_12))]
 pub mod genobject;
-#[cfg(Py_3_13)]
-pub mod monitoring;
 pub mod pystate;
 #[cfg(not(Py_3_12))]
 pub mod sysmodule;

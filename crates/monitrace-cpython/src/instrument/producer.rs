@@ -3,7 +3,8 @@
 use super::monitor;
 pub use super::quiet::Thread;
 use crate::host::{CPython, Site};
-use crate::producer::{Occurrence, State, Tools, WORDS};
+use crate::producer::{Occurrence, Tools, WORDS};
+use monitrace::table::State;
 use monitrace_core::{ByteOffset, Event, Firing, Host, Payload, ToolSet};
 use pyo3::prelude::*;
 use std::cell::{Cell, OnceCell};
@@ -42,8 +43,8 @@ pub(crate) fn ends_are_heard(_py: Python<'_>) -> bool {
     [Event::CReturn, Event::CRaise].into_iter().any(|event| crate::producer::listeners(event) != 0)
 }
 
-/// The engine has all that ends need.
-pub(crate) fn prepare_ends(_py: Python<'_>) {}
+/// The engine has them all.
+pub(crate) fn find_callbacks(_py: Python<'_>) {}
 
 /// The number of the current thread.
 pub(crate) fn thread() -> u64 {

@@ -7,14 +7,16 @@
 
 #![allow(unsafe_code)]
 
+use super::own;
 use super::quiet::Thread;
 use crate::event_ids;
 use monitrace_core::{Event, ToolId};
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyModule, PyTuple};
+use pyo3::types::PyTuple;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -133,12 +135,11 @@ impl Cells {
             return Err(refusal());
         }
         let _search = Search::begin()?;
-        let monitoring = super::monitoring(py)?;
         let state = State::of(py)?;
         Ok(Cells {
-            table: find_table(&monitoring, &state)?,
+            table: find_table(py, &state)?,
             #[cfg(not(Py_3_13))]
-            version: find_version(&monitoring, &state)?,
+            version: find_version(py, &state)?,
         })
     }
 
@@ -182,7 +183,7 @@ impl Cells {
         event_id: u8,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let none = py.None().into_bound(py);
-        let taken = register(&super::monitoring(py)?, tool.index(), event_id, &none)?;
+        let taken = register(py, tool.index(), event_id, &none)?;
         Ok(if taken.is_none() { None } else { Some(taken) })
     }
 
@@ -282,10 +283,9 @@ struct Landmark<'py> {
 }
 
 impl<'py> Landmark<'py> {
-    fn set(monitoring: &Bound<'py, PyModule>, tool: usize, event_id: u8) -> PyResult<Landmark<'py>> {
-        let py = monitoring.py();
+    fn set(py: Python<'py>, tool: usize, event_id: u8) -> PyResult<Landmark<'py>> {
         let stand_in = Bound::new(py, StandIn { before: PyOnceLock::new() })?;
-        let before = register(monitoring, tool, event_id, stand_in.as_any())?;
+        let before = register(py, tool, event_id, stand_in.as_any())?;
         // In time: audit hooks run before the callback is put there, and nothing has run since.
         if !before.is_none() {
             let _ = stand_in.get().before.set(py, before.unbind());
@@ -294,16 +294,15 @@ impl<'py> Landmark<'py> {
     }
 
     /// Takes the stand-in away. Answers what is there now.
-    fn clear(&self, monitoring: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
-        let py = monitoring.py();
+    fn clear(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let before = self.stand_in.get().before.get(py);
         let before = before.map_or_else(|| py.None(), |before| before.clone_ref(py)).into_bound(py);
-        let there = register(monitoring, self.tool, self.event_id, &before)?;
+        let there = register(py, self.tool, self.event_id, &before)?;
         if there.is(&self.stand_in) {
             return Ok(before);
         }
         // An audit hook, or a thread that it let run, registered another meanwhile: that one stays.
-        register(monitoring, self.tool, self.event_id, &there)?;
+        register(py, self.tool, self.event_id, &there)?;
         Ok(there)
     }
 
@@ -313,25 +312,25 @@ impl<'py> Landmark<'py> {
 }
 
 fn register<'py>(
-    monitoring: &Bound<'py, PyModule>,
+    py: Python<'py>,
     tool: usize,
     event_id: u8,
     callback: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     // A number that no event has becomes one that is no event's bit either.
     let event = 1_u32.checked_shl(u32::from(event_id)).unwrap_or_default();
-    monitoring.call_method1("register_callback", (tool, event, callback))
+    own::call(py, intern!(py, "register_callback"), (tool, event, callback))
 }
 
 /// Where in the interpreter state the callbacks are.
-fn find_table(monitoring: &Bound<'_, PyModule>, state: &State<'_>) -> PyResult<usize> {
+fn find_table(py: Python<'_>, state: &State<'_>) -> PyResult<usize> {
     let mut landmarks = Vec::new();
     let set = LANDMARKS.iter().try_for_each(|&(tool, event_id)| {
-        Landmark::set(monitoring, tool, event_id).map(|landmark| landmarks.push(landmark))
+        Landmark::set(py, tool, event_id).map(|landmark| landmarks.push(landmark))
     });
     let table = set.map(|()| locate(state, &landmarks));
     // All are cleared, whatever failed.
-    let cleared: Vec<_> = landmarks.iter().map(|landmark| landmark.clear(monitoring)).collect();
+    let cleared: Vec<_> = landmarks.iter().map(|landmark| landmark.clear(py)).collect();
     let cleared = cleared.into_iter().collect::<PyResult<Vec<_>>>();
     let (table, cleared) = (table?.ok_or_else(refusal)?, cleared?);
     let agrees = landmarks.iter().zip(&cleared).all(|(landmark, there)| {
@@ -356,23 +355,23 @@ fn locate(state: &State<'_>, landmarks: &[Landmark<'_>]) -> Option<usize> {
 
 /// Where in the interpreter state the version of the events is.
 #[cfg(not(Py_3_13))]
-fn find_version(monitoring: &Bound<'_, PyModule>, state: &State<'_>) -> PyResult<usize> {
+fn find_version(py: Python<'_>, state: &State<'_>) -> PyResult<usize> {
     let mut free = None;
     for tool in ToolId::all() {
-        if free.is_none() && monitoring.call_method1("get_tool", (tool.index(),))?.is_none() {
+        if free.is_none() && own::call(py, intern!(py, "get_tool"), (tool.index(),))?.is_none() {
             free = Some(tool);
         }
     }
     // If none is free, any will do: its events will be as they were.
     let tool = free.unwrap_or(ToolId::DEBUGGER).index();
-    let events: u32 = monitoring.call_method1("get_events", (tool,))?.extract()?;
+    let events: u32 = own::call(py, intern!(py, "get_events"), (tool,))?.extract()?;
     if free.is_some() {
-        monitoring.call_method1("use_tool_id", (tool, "monitrace"))?;
+        own::call(py, intern!(py, "use_tool_id"), (tool, "monitrace"))?;
     }
-    let version = follow_version(monitoring, state, tool, events);
-    let reset = monitoring.call_method1("set_events", (tool, events));
+    let version = follow_version(py, state, tool, events);
+    let reset = own::call(py, intern!(py, "set_events"), (tool, events));
     if free.is_some() {
-        monitoring.call_method1("free_tool_id", (tool,))?;
+        own::call(py, intern!(py, "free_tool_id"), (tool,))?;
     }
     reset?;
     version?.ok_or_else(refusal)
@@ -385,7 +384,7 @@ fn find_version(monitoring: &Bound<'_, PyModule>, state: &State<'_>) -> PyResult
 /// audit hooks.
 #[cfg(not(Py_3_13))]
 fn follow_version(
-    monitoring: &Bound<'_, PyModule>,
+    py: Python<'_>,
     state: &State<'_>,
     tool: usize,
     mut events: u32,
@@ -394,10 +393,10 @@ fn follow_version(
     for changes in [1, 2, 0, 3] {
         for _ in 0..changes {
             events ^= event_ids::bit(Event::PyThrow);
-            monitoring.call_method1("set_events", (tool, events))?;
+            own::call(py, intern!(py, "set_events"), (tool, events))?;
         }
         // The same events again are no change.
-        monitoring.call_method1("set_events", (tool, events))?;
+        own::call(py, intern!(py, "set_events"), (tool, events))?;
         candidates.retain_mut(|(offset, before)| {
             let now = state.word(*offset);
             let rise = now.wrapping_sub(*before);
