@@ -72,7 +72,9 @@ def cargo_test(
 ) -> bool:
     """Runs `cargo test`, after sourcing a file if there is one to, and keeps what it prints for the
     summary. Whether it passed."""
-    script = 'set -o pipefail; [ -z "$1" ] || . "$1"; shift; "$@" 2>&1 | tee "$LOG"'
+    # Examples in documentation are programs, too: rustdoc links them.
+    source = '[ -z "$1" ] || { . "$1"; export RUSTDOCFLAGS="$RUSTFLAGS"; }'
+    script = f'set -o pipefail; {source}; shift; "$@" 2>&1 | tee "$LOG"'
     command = ("cargo", "test", "--locked", *arguments)
     session.log(" ".join(command))
     try:
@@ -157,8 +159,10 @@ def lint(session: nox.Session) -> None:
             session.run("mypy", script)
         cargo(session, "fmt", "--all", "--check", env={})
         for version, interpreter in lint_interpreters(session).items():
-            clippy = ("clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings")
-            cargo(session, *clippy, env=check_env(version, interpreter))
+            # The crate for producers once more by itself, without the features that others turn on.
+            for what in (("--workspace", "--all-targets"), ("--package=monitrace",)):
+                clippy = ("clippy", *what, "--locked", "--", "-D", "warnings")
+                cargo(session, *clippy, env=check_env(version, interpreter))
         cargo(session, "clippy", *MODEL, "--locked", "--", "-D", "warnings", env=MODEL_ENV)
         check_licences(session)
         # Built exactly as users do, since no other session does so.
@@ -191,8 +195,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What monitoring costs: the engine alone, then 3.11 with monitrace beside native 3.12. Arguments
-    after -- go to benches/compare.py (--rounds N, --quick, --record FILE, --help)."""
+    """What monitoring costs: the engine and producers alone, then 3.11 with monitrace beside native
+    3.12. Arguments after -- go to benches/compare.py (--rounds N, --quick, --record FILE, --help)."""
     versions = ("3.11", "3.12")
     missing = [version for version in versions if version not in INTERPRETERS]
     if missing:
@@ -201,10 +205,13 @@ def bench(session: nox.Session) -> None:
     # The profile that users get, for the interpreter that has no sys.monitoring of its own.
     target = TARGET / "python3.11"
     env = ours.build_env() | {"CARGO_TARGET_DIR": str(target)}
-    packages = ("--package=monitrace-bench", "--package=monitrace-bench-engine")
+    loops = ("monitrace-bench-engine", "monitrace-bench-producer")
+    packages = (f"--package={package}" for package in ("monitrace-bench", *loops))
     cargo(session, "build", "--release", "--locked", *packages, env=env)
     with report(session) as folder:
-        session.run("python", "benches/engine.py", str(target / "release" / "monitrace-bench-engine"))
+        for program in loops:
+            command = ("python", "benches/loops.py", str(target / "release" / program))
+            session.run(*command, env=ours.embed_env_vars())
         shutil.copy(target / "release" / "libmonitrace_bench.so", folder / "monitrace_bench.so")
         pythons = (str(ours.executable), str(rival.executable))
         session.run("python", "benches/compare.py", *pythons, f"--extension={folder}", *session.posargs)

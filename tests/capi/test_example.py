@@ -136,6 +136,30 @@ def test_each_line_is_disabled_by_itself(postfix: ModuleType, told: list[tuple[o
     assert told == [("LINE", line) for line in range(2, 7)]
 
 
+def test_each_call_is_disabled_by_itself_and_with_its_end(postfix: ModuleType, told: list[object]) -> None:
+    program = postfix.Program("1.5\nround\nhex", "calls.postfix")
+    calls: list[object] = []
+    ends: list[object] = []
+
+    def call(code: object, _offset: int, callable: object, _arg0: object) -> object:  # noqa: A002
+        if code is not program:
+            return None
+        calls.append(callable)
+        return monitoring.DISABLE if callable is hex else None
+
+    def end(code: object, _offset: int, callable: object, _arg0: object) -> None:  # noqa: A002
+        if code is program:
+            ends.append(callable)
+
+    for event, callback in ((EVENTS.CALL, call), (EVENTS.C_RETURN, end), (EVENTS.C_RAISE, end)):
+        monitoring.register_callback(TOOL, event, callback)
+    monitoring.set_events(TOOL, EVENTS.CALL)
+    assert [program.run(FUNCTIONS) for _ in range(3)] == ["0x2"] * 3
+    for event in (EVENTS.CALL, EVENTS.C_RETURN, EVENTS.C_RAISE):
+        monitoring.register_callback(TOOL, event, None)
+    assert (calls, ends, told) == ([round, hex, round, round], [round] * 3, [])
+
+
 @pytest.mark.parametrize(
     ("source", "error", "words"),
     [

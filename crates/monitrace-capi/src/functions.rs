@@ -1,7 +1,8 @@
 //! The functions of the table, as `monitrace.h` declares them. They are called with the GIL held, and
 //! with what the Monitoring C API's document asks for; what it forbids is an error.
 
-use crate::trampoline::{Common, Current, StatePtr, guard, is_raised, null, object};
+use crate::trampoline::{Common, Current, guard, is_raised, null, object};
+use monitrace::table::StatePtr;
 use monitrace_core::{Event, Payload};
 use monitrace_cpython::event_ids;
 use monitrace_cpython::producer::{self, Occurrence};
@@ -60,7 +61,25 @@ pub(crate) unsafe extern "C" fn exit_scope() -> c_int {
     0
 }
 
-/// Fires an event that has nothing to do with the current exception. `complete` adds what it carries.
+/// Runs `body` for an event that has nothing to do with the current exception, once what comes with every
+/// event is checked. -1: an exception is set.
+///
+/// # Safety
+/// As the C API asks.
+unsafe fn checked(
+    state: StatePtr,
+    code_like: *mut ffi::PyObject,
+    offset: i32,
+    body: impl FnOnce(Python<'_>, &Common<'_, '_>) -> PyResult<()>,
+) -> c_int {
+    if is_raised() {
+        return -1;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { guard(|py| body(py, &Common::check(py, state, code_like, offset)?)) }
+}
+
+/// Fires an event that carries no object. `complete` adds what it carries else.
 ///
 /// # Safety
 /// As the C API asks.
@@ -71,18 +90,13 @@ unsafe fn fire(
     event: Event,
     complete: impl FnOnce(&mut Occurrence<'_, '_>),
 ) -> c_int {
-    if is_raised() {
-        return -1;
-    }
+    let body = |py: Python<'_>, common: &Common<'_, '_>| {
+        let mut occurrence = common.occurrence(event);
+        complete(&mut occurrence);
+        producer::fire(py, common.state, &occurrence)
+    };
     // SAFETY: the caller's promise.
-    unsafe {
-        guard(|py| {
-            let common = Common::check(py, state, code_like, offset)?;
-            let mut occurrence = common.occurrence(event);
-            complete(&mut occurrence);
-            producer::fire(py, common.state, &occurrence)
-        })
-    }
+    unsafe { checked(state, code_like, offset, body) }
 }
 
 /// Fires an event that carries a value, or goes somewhere.
@@ -97,24 +111,20 @@ unsafe fn fire_value(
     name: &str,
     value: *mut ffi::PyObject,
 ) -> c_int {
-    if is_raised() {
-        return -1;
-    }
-    // SAFETY: the caller's promise.
-    unsafe {
-        guard(|py| {
-            let common = Common::check(py, state, code_like, offset)?;
-            let value = object(py, value).ok_or_else(|| null(name))?;
-            let mut occurrence = common.occurrence(event);
-            match event {
-                Event::Jump | Event::BranchLeft | Event::BranchRight => {
-                    occurrence.destination = Some(value.as_unbound());
-                }
-                _ => occurrence.payload = Payload::Value(value.as_unbound()),
+    let body = |py: Python<'_>, common: &Common<'_, '_>| {
+        // SAFETY: the caller's promise.
+        let value = unsafe { object(py, value) }.ok_or_else(|| null(name))?;
+        let mut occurrence = common.occurrence(event);
+        match event {
+            Event::Jump | Event::BranchLeft | Event::BranchRight => {
+                occurrence.destination = Some(value.as_unbound());
             }
-            producer::fire(py, common.state, &occurrence)
-        })
-    }
+            _ => occurrence.payload = Payload::Value(value.as_unbound()),
+        }
+        producer::fire(py, common.state, &occurrence)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { checked(state, code_like, offset, body) }
 }
 
 /// Fires an event that tells of the current exception, which stays the current one.
@@ -227,13 +237,9 @@ pub(crate) unsafe extern "C" fn fire_call(
     callable: *mut ffi::PyObject,
     arg0: *mut ffi::PyObject,
 ) -> c_int {
-    if is_raised() {
-        return -1;
-    }
-    let body = |py: Python<'_>| {
+    let body = |py: Python<'_>, common: &Common<'_, '_>| {
         // SAFETY: called as the C API asks.
-        let (common, callable, arg0) =
-            unsafe { (Common::check(py, state, code_like, offset)?, object(py, callable), object(py, arg0)) };
+        let (callable, arg0) = unsafe { (object(py, callable), object(py, arg0)) };
         let callable = callable.ok_or_else(|| null("callable"))?;
         let mut occurrence = common.occurrence(Event::Call);
         occurrence.payload = Payload::Call {
@@ -242,8 +248,8 @@ pub(crate) unsafe extern "C" fn fire_call(
         };
         producer::fire(py, common.state, &occurrence)
     };
-    // SAFETY: the GIL is held.
-    unsafe { guard(body) }
+    // SAFETY: called as the C API asks.
+    unsafe { checked(state, code_like, offset, body) }
 }
 
 /// `value` may be a `StopIteration`, any other object, or NULL for none.
@@ -253,12 +259,9 @@ pub(crate) unsafe extern "C" fn fire_stop_iteration(
     offset: i32,
     value: *mut ffi::PyObject,
 ) -> c_int {
-    if is_raised() {
-        return -1;
-    }
-    let body = |py: Python<'_>| {
+    let body = |py: Python<'_>, common: &Common<'_, '_>| {
         // SAFETY: called as the C API asks.
-        let (common, value) = unsafe { (Common::check(py, state, code_like, offset)?, object(py, value)) };
+        let value = unsafe { object(py, value) };
         let stop = py.get_type::<PyStopIteration>();
         let exception = match value {
             Some(value) if value.is_instance(&stop)? => value.to_owned(),
@@ -270,6 +273,6 @@ pub(crate) unsafe extern "C" fn fire_stop_iteration(
         occurrence.payload = Payload::Exception(exception.as_unbound());
         producer::fire(py, common.state, &occurrence)
     };
-    // SAFETY: the GIL is held.
-    unsafe { guard(body) }
+    // SAFETY: called as the C API asks.
+    unsafe { checked(state, code_like, offset, body) }
 }

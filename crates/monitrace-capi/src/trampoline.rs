@@ -1,14 +1,12 @@
 //! The only way in from C: checks what C passed, and turns errors and panics into -1.
 
-use monitrace_cpython::producer::{Occurrence, State};
+use monitrace::table::{State, StatePtr};
+use monitrace_cpython::producer::Occurrence;
 use pyo3::exceptions::{PySystemError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// `PyMonitoringState *`.
-pub(crate) type StatePtr = *mut State;
 
 /// Runs what a function of the table does. -1: an exception is set.
 ///
