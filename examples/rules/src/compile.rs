@@ -170,11 +170,7 @@ impl<'a> FunctionCompiler<'a> {
         }
     }
 
-    fn deeper<T>(
-        &mut self,
-        at: impl Ranged,
-        compile: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<T> {
+    fn deeper<T>(&mut self, at: impl Ranged, compile: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.nesting == NESTING {
             return mistake(at, format!("this is nested more than {NESTING} levels deep"));
         }
@@ -371,8 +367,7 @@ impl<'a> FunctionCompiler<'a> {
             return no_part(parameter, "a parameter with '*' is");
         }
         let name = self.name(&it.name);
-        let compiler =
-            FunctionCompiler::new(self.source, self.file, &it.name, it.range(), Some(parameters));
+        let compiler = FunctionCompiler::new(self.source, self.file, &it.name, it.range(), Some(parameters));
         Ok(StatementKind::Define { name, function: compiler.compile(&it.body)? })
     }
 

@@ -109,7 +109,7 @@ impl<'py> Frame<'_, 'py> {
             Flow::Return(value) => value,
             _ => self.py.None().into_bound(self.py),
         };
-        // What has no `return` returns from where it was last, which is where Python's code does.
+        // From where it was last, be that a `return` or not: so does Python's code.
         let returned = self.running.py_return(self.at, &result);
         self.raising(self.at, returned)?;
         Ok(result)
@@ -141,7 +141,8 @@ impl<'py> Frame<'_, 'py> {
         Unwinding(told.err().map_or(error, PyErr::from))
     }
 
-    /// A line begins. One that goes on after another statement of the same line does not.
+    /// A line begins, unless the one before is the same: after another statement of that line, or when a
+    /// loop of one line goes on.
     fn line(&mut self, start: Start) -> Evaluated<()> {
         self.at = start.offset;
         if self.line == start.line {
@@ -150,12 +151,6 @@ impl<'py> Frame<'_, 'py> {
         self.line = start.line;
         let told = self.running.line(start.offset, start.line);
         self.raising(start.offset, told)
-    }
-
-    /// A jump back begins the line again.
-    fn line_again(&mut self, start: Start) -> Evaluated<()> {
-        self.line = 0;
-        self.line(start)
     }
 
     /// The flow of control divides, and goes left or right.
@@ -212,7 +207,7 @@ impl<'py> Frame<'_, 'py> {
                 while self.is_true(test)? {
                     self.branch(*branch, true)?;
                     match self.block(body)? {
-                        Flow::Next | Flow::Continue => self.line_again(start)?,
+                        Flow::Next | Flow::Continue => self.line(start)?,
                         Flow::Break => return Ok(Flow::Next),
                         flow @ Flow::Return(_) => return Ok(flow),
                     }
@@ -228,7 +223,7 @@ impl<'py> Frame<'_, 'py> {
                     self.branch(*branch, true)?;
                     self.assign(target, item)?;
                     match self.block(body)? {
-                        Flow::Next | Flow::Continue => self.line_again(start)?,
+                        Flow::Next | Flow::Continue => self.line(start)?,
                         Flow::Break => return Ok(Flow::Next),
                         flow @ Flow::Return(_) => return Ok(flow),
                     }
@@ -302,18 +297,12 @@ impl<'py> Frame<'_, 'py> {
                 Err((error, raised_at))
             }
         };
-        let at = self.at;
         let finished = self.block(&it.finally);
         if flow.is_err() {
             self.handled.pop();
         }
         match (finished?, flow) {
-            (Flow::Next, Ok(flow)) => {
-                if matches!(flow, Flow::Return(_)) {
-                    self.at = at; // It is the `return` that returns.
-                }
-                Ok(flow)
-            }
+            (Flow::Next, Ok(flow)) => Ok(flow),
             (Flow::Next, Err((error, raised_at))) => {
                 self.raised_at = raised_at;
                 Err(self.raising_again(self.at, error))
@@ -462,7 +451,7 @@ impl<'py> Frame<'_, 'py> {
         let value = match name {
             Name::Local(index) => self.locals[index].clone().ok_or_else(|| {
                 PyUnboundLocalError::new_err(format!(
-                    "local variable '{}' has no value yet",
+                    "cannot access local variable '{}' where it is not associated with a value",
                     self.function.locals[index]
                 ))
             }),
@@ -500,9 +489,7 @@ impl<'py> Frame<'_, 'py> {
         let value = match &expression.kind {
             ExpressionKind::Constant(index) => Ok(self.constant(*index).clone()),
             ExpressionKind::Name(name) => return self.name(offset, *name),
-            ExpressionKind::Tuple(items) => {
-                PyTuple::new(py, self.expressions(items)?).map(Bound::into_any)
-            }
+            ExpressionKind::Tuple(items) => PyTuple::new(py, self.expressions(items)?).map(Bound::into_any),
             ExpressionKind::List(items) => PyList::new(py, self.expressions(items)?).map(Bound::into_any),
             ExpressionKind::Dict(items) => {
                 let dict = PyDict::new(py);

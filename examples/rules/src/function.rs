@@ -13,13 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// None of these can reach what was not given to it.
-const BUILTINS: &[&str] = &[
-    "abs", "all", "any", "bool", "dict", "divmod", "enumerate", "filter", "float", "int", "len", "list", "map",
-    "max", "min", "range", "reversed", "round", "sorted", "str", "sum", "tuple", "zip",
-    // Exceptions.
-    "ArithmeticError", "Exception", "IndexError", "KeyError", "LookupError", "OverflowError",
-    "RecursionError", "RuntimeError", "TypeError", "ValueError", "ZeroDivisionError",
-];
+const BUILTINS: &str = "abs all any bool dict divmod enumerate filter float int len list map max min range \
+    reversed round sorted str sum tuple zip ArithmeticError Exception IndexError KeyError LookupError \
+    OverflowError RecursionError RuntimeError TypeError ValueError ZeroDivisionError";
 
 /// A rule file, ready to run.
 pub(crate) struct Program {
@@ -45,8 +41,8 @@ impl Program {
         };
         let all = py.import("builtins")?;
         let builtins = PyDict::new(py);
-        for name in BUILTINS {
-            builtins.set_item(name, all.getattr(*name)?)?;
+        for name in BUILTINS.split_ascii_whitespace() {
+            builtins.set_item(name, all.getattr(name)?)?;
         }
         Ok(Program {
             path: path.to_owned(),
@@ -100,6 +96,11 @@ impl Function {
     #[getter]
     fn __name__(&self) -> &str {
         &self.compiled().tree.name
+    }
+
+    #[getter]
+    fn __qualname__(&self) -> &str {
+        self.__name__()
     }
 
     /// The `monitrace.CodeLike` that tools know it by.
