@@ -1,11 +1,11 @@
 //! The functions of the table, as `monitrace.h` declares them. They are called with the GIL held, and
 //! with what the Monitoring C API's document asks for; what it forbids is an error.
 
-use crate::trampoline::{Common, Current, guard, is_raised, null, object};
+use crate::trampoline::{Common, Current, guard, null, object};
 use monitrace::table::StatePtr;
 use monitrace_core::{Event, Payload};
 use monitrace_cpython::event_ids;
-use monitrace_cpython::producer::{self, Occurrence};
+use monitrace_cpython::producer::{self, Occurrence, Thread};
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -72,11 +72,14 @@ unsafe fn checked(
     offset: i32,
     body: impl FnOnce(Python<'_>, &Common<'_, '_>) -> PyResult<()>,
 ) -> c_int {
-    if is_raised() {
-        return -1;
+    // SAFETY: the caller's promise; the GIL is held.
+    unsafe {
+        let thread = Thread::current(Python::assume_attached());
+        if thread.is_raised() {
+            return -1;
+        }
+        guard(|py| body(py, &Common::check(py, thread, state, code_like, offset)?))
     }
-    // SAFETY: the caller's promise.
-    unsafe { guard(|py| body(py, &Common::check(py, state, code_like, offset)?)) }
 }
 
 /// Fires an event that carries no object. `complete` adds what it carries else.
@@ -136,7 +139,7 @@ unsafe fn fire_exception(state: StatePtr, code_like: *mut ffi::PyObject, offset:
     unsafe {
         let current = Current::take();
         let fired = guard(|py| {
-            let common = Common::check(py, state, code_like, offset)?;
+            let common = Common::check(py, Thread::current(py), state, code_like, offset)?;
             let Some(current) = &current else {
                 let id = event_ids::id(event);
                 return Err(PyValueError::new_err(format!("Firing event {id} with no exception set")));

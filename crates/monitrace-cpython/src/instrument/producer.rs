@@ -1,6 +1,7 @@
 //! 3.11: events of producers, through the engine.
 
 use super::monitor;
+pub use super::quiet::Thread;
 use crate::host::{CPython, Site};
 use crate::producer::{Occurrence, Tools, WORDS};
 use monitrace::table::State;
@@ -44,11 +45,6 @@ pub(crate) fn ends_are_heard(_py: Python<'_>) -> bool {
 
 /// The engine has them all.
 pub(crate) fn find_callbacks(_py: Python<'_>) {}
-
-/// Whether the current thread is told nothing.
-pub(crate) fn is_quiet(_py: Python<'_>) -> bool {
-    super::quiet::is_quiet()
-}
 
 /// The number of the current thread.
 pub(crate) fn thread() -> u64 {

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use super::own;
+use super::quiet::Thread;
 use crate::event_ids;
 use monitrace_core::{Event, ToolId};
 use pyo3::exceptions::PyImportError;
@@ -145,15 +146,29 @@ impl Cells {
     /// The callback of a tool for an event, by the interpreter's own number of the event. What the
     /// interpreter wraps (callbacks of branches, from 3.14 on) comes wrapped.
     pub fn callback<'py>(&self, py: Python<'py>, tool: ToolId, event_id: u8) -> Option<Bound<'py, PyAny>> {
+        self.callback_in(py, Thread::current(py), tool, event_id)
+    }
+
+    /// The same in a thread that is known.
+    #[inline]
+    pub(super) fn callback_in<'py>(
+        &self,
+        py: Python<'py>,
+        thread: Thread<'py>,
+        tool: ToolId,
+        event_id: u8,
+    ) -> Option<Bound<'py, PyAny>> {
         if usize::from(event_id) >= event_ids::COUNT {
             return None;
         }
         let offset = self.table + cell(tool.index(), event_id);
-        // SAFETY: the table was found within the state, with all its cells.
-        let callback = ptr::with_exposed_provenance_mut(unsafe { word(py, offset) });
-        // SAFETY: the cell holds NULL or a reference of its own (`find_table` made sure that it is a
-        // cell), and nobody changes it while this thread holds the GIL.
-        unsafe { Bound::from_borrowed_ptr_or_opt(py, callback) }
+        // SAFETY: the table was found within the state, with all its cells. A cell holds NULL or a
+        // reference of its own (`find_table` made sure that it is a cell), and nobody changes it while
+        // this thread holds the GIL.
+        unsafe {
+            let callback = ptr::with_exposed_provenance_mut(word(thread.interpreter().cast(), offset));
+            Bound::from_borrowed_ptr_or_opt(py, callback)
+        }
     }
 
     /// Takes the callback of a tool for an event away and returns it, as the interpreter does with
@@ -181,7 +196,7 @@ impl Cells {
     #[cfg(not(Py_3_13))]
     pub fn version(&self, py: Python<'_>) -> u64 {
         // SAFETY: it was found within the state.
-        unsafe { word(py, self.version) as u64 }
+        unsafe { word(start(py), self.version) as u64 }
     }
 
     /// Where the version is, for reading with the GIL held.
@@ -208,14 +223,15 @@ fn start(_py: Python<'_>) -> *const usize {
     unsafe { ffi::PyInterpreterState_Get() }.cast_const().cast()
 }
 
-/// The word that is so many bytes into the state of the interpreter that runs this.
+/// The word that is so many bytes into the state of an interpreter.
 ///
 /// # Safety
-/// There is one: `offset` is a multiple of its size, and within the state.
-unsafe fn word(py: Python<'_>, offset: usize) -> usize {
+/// There is one: `offset` is a multiple of its size, and within the state, of whose beginning `start` is
+/// the address.
+unsafe fn word(start: *const usize, offset: usize) -> usize {
     // SAFETY: the caller's promise; the state is aligned to words. Volatile, since the interpreter
     // writes to it behind the compiler's back.
-    unsafe { start(py).byte_add(offset).read_volatile() }
+    unsafe { start.byte_add(offset).read_volatile() }
 }
 
 /// What is searched of the state of the interpreter that runs this.
@@ -234,7 +250,7 @@ impl<'py> State<'py> {
     fn word(&self, offset: usize) -> usize {
         assert!(offset.is_multiple_of(WORD) && offset + WORD <= self.size, "within the interpreter state");
         // SAFETY: asserted; the state is not shorter than what is searched, says `tests/cells.rs`.
-        unsafe { word(self.py, offset) }
+        unsafe { word(start(self.py), offset) }
     }
 
     /// Where words are, down to so many bytes before the end.

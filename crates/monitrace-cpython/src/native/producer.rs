@@ -8,8 +8,7 @@
 #![allow(unsafe_code)]
 
 use super::cells::Cells;
-use super::quiet;
-pub(crate) use super::quiet::is_quiet;
+pub use super::quiet::Thread;
 use crate::event_ids;
 use crate::producer::{Occurrence, Tools, WORDS};
 use crate::{CPython, Raised};
@@ -71,7 +70,7 @@ fn fire_by_table(
     occurrence: &Occurrence<'_, '_>,
     disabled: impl Fn(Tools),
 ) -> PyResult<()> {
-    let Some(_quiet) = quiet::quiet(py) else { return Ok(()) };
+    let Some(_quiet) = occurrence.thread.quiet() else { return Ok(()) };
     let (disable, missing) = constants(py)?;
     let none = ptr::null_mut();
     let position = match occurrence.event {
@@ -96,7 +95,7 @@ fn fire_by_table(
     };
     let id = callback_id(occurrence.event);
     let tell = |tool: ToolId| -> Result<Reply, Raised> {
-        let callback = cells.callback(py, tool, id);
+        let callback = cells.callback_in(py, occurrence.thread, tool, id);
         #[cfg(Py_3_14)]
         let callback = match callback {
             Some(callback) => unwrapped::callable(py, tool, id, callback)?,

@@ -28,6 +28,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
+pub use way::Thread;
 
 /// A bit for each tool, as in the engine's `ToolSet`; from 3.13 on the two highest are the
 /// interpreter's own tools, `sys.setprofile` and `sys.settrace`.
@@ -35,6 +36,8 @@ pub type Tools = u8;
 
 /// One event of a producer. The objects are borrowed for as long as it is told of.
 pub struct Occurrence<'a, 'py> {
+    /// The thread that it happens in.
+    pub thread: Thread<'py>,
     /// Which event.
     pub event: Event,
     /// What stands for the code object: one, or an object that emulates one.
@@ -122,7 +125,7 @@ fn configuration(py: Python<'_>) -> u64 {
 /// # Errors
 /// What a callback raised, and `ValueError` if one disabled an event that has no location.
 pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
-    if way::is_quiet(py) {
+    if occurrence.thread.is_quiet() {
         return Ok(());
     }
     let (event, offset) = (occurrence.event, occurrence.offset);
