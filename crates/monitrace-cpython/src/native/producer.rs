@@ -37,6 +37,8 @@ pub(crate) fn thread() -> u64 {
 
 /// Whether some tool listens to `C_RETURN` or `C_RAISE`.
 pub(crate) fn ends_are_heard(py: Python<'_>) -> bool {
+    // Scopes that the interpreter fills, as the crate `monitrace` has it do, have not been by `enter`.
+    find_callbacks(py);
     let Some(cells) = Cells::found() else { return false };
     ToolId::all().any(|tool| {
         [Event::CReturn, Event::CRaise]
@@ -330,7 +332,7 @@ mod through_interpreter {
     pub(crate) fn find_callbacks(py: Python<'_>) {
         // Set before: audit hooks run in the search, and may enter scopes.
         static TRIED: AtomicBool = AtomicBool::new(false);
-        if !TRIED.swap(true, Relaxed) {
+        if !TRIED.load(Relaxed) && !TRIED.swap(true, Relaxed) {
             let _ = Cells::find(py);
         }
     }
