@@ -31,12 +31,17 @@ struct Stack {
     frames: Vec<Frame>,
     /// The exception that leaves one function after the other, so that all are told of the same.
     leaving: Option<PyErr>,
+    /// What the callback of a `PY_START` raised. Rhai says nothing of the end of a function that did not begin
+    /// well, so the function goes on to the next that Rhai says of it.
+    pending: Option<PyErr>,
 }
 
 #[derive(Clone, Copy)]
 struct Frame {
     /// Which of the program's functions.
     function: usize,
+    /// How many calls Rhai counted when it began. Those of its own functions are counted, too, but begin nothing.
+    depth: usize,
     /// Where it is.
     place: Position,
     /// The line that was begun last, or 0.
@@ -69,8 +74,8 @@ pub(crate) fn debug(engine: &mut Engine, run: &Arc<Run>) {
             let depth = context.debugger().map_or(0, |debugger| debugger.call_stack().len());
             let told = Python::attach(|py| match event {
                 DebuggerEvent::End => Ok(()),
-                DebuggerEvent::FunctionExitWithValue(value) => run.leave(py, Ok(value)),
-                DebuggerEvent::FunctionExitWithError(error) => run.leave(py, Err(error)),
+                DebuggerEvent::FunctionExitWithValue(value) => run.leave(py, depth, Ok(value)),
+                DebuggerEvent::FunctionExitWithError(error) => run.leave(py, depth, Err(error)),
                 _ => run.step(py, depth, &node),
             });
             told.map(|()| DebuggerCommand::StepInto).map_err(stop)
@@ -89,9 +94,9 @@ impl Run {
         py: Python<'py>,
         eval: impl FnOnce() -> Result<Dynamic, Box<EvalAltResult>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.enter(py, 0)?;
+        self.enter(py, 0, 0)?;
         let result = eval();
-        self.leave(py, result.as_ref().map_err(|error| &**error))?;
+        self.leave(py, 0, result.as_ref().map_err(|error| &**error))?;
         match result {
             Ok(value) => to_python(py, &value),
             Err(error) => Err(self.exception(py, &error)),
@@ -141,37 +146,45 @@ impl Run {
         py.check_signals()?;
         // What left functions was caught.
         self.forget();
-        if depth >= self.stack().frames.len() {
+        if let Some(pending) = self.take_pending() {
+            return Err(pending);
+        }
+        if self.stack().frames.last().is_none_or(|frame| depth > frame.depth) {
             let index = self.program.bodies.get(&node.position());
-            return self.enter(py, index.copied().unwrap_or(0));
+            return self.enter(py, depth, index.copied().unwrap_or(0));
         }
         let place = place(node);
-        let begun = self.stack().frames.last_mut().map(|frame| (frame.function, frame.go(place, node.is_stmt())));
-        if let Some((index, true)) = begun {
+        let went = |frame: &mut Frame| (frame.function, frame.go(place, node.is_stmt()));
+        let went = self.stack().frames.last_mut().map(went);
+        if let Some((index, true)) = went {
             let function = &self.program.functions[index];
             function.enter(py)?.line(function.offset(place), line(place))?;
         }
         Ok(())
     }
 
-    fn enter(&self, py: Python<'_>, index: usize) -> PyResult<()> {
+    fn enter(&self, py: Python<'_>, depth: usize, index: usize) -> PyResult<()> {
         let function = &self.program.functions[index];
         let entered = function.enter(py)?;
         let (place, statement) = (function.start(), Position::NONE);
-        self.stack().frames.push(Frame { function: index, place, line: 0, statement });
-        entered.py_start(0).map_err(|raised| {
-            // Rhai says nothing of the end of a function that did not begin.
-            self.stack().frames.pop();
-            unwind(&entered, 0, raised.into())
-        })
+        self.stack().frames.push(Frame { function: index, depth, place, line: 0, statement });
+        if let Err(raised) = entered.py_start(0) {
+            self.stack().pending = Some(raised.into());
+        }
+        Ok(())
     }
 
-    /// A function ends. An error is what leaves it instead: what a callback raised.
-    fn leave(&self, py: Python<'_>, outcome: Outcome<'_>) -> PyResult<()> {
-        let Some(frame) = self.stack().frames.pop() else { return Ok(()) };
+    /// A function ends, if it is one of the script. An error is what leaves it instead: what a callback raised.
+    fn leave(&self, py: Python<'_>, depth: usize, outcome: Outcome<'_>) -> PyResult<()> {
+        let Some(frame) = self.stack().frames.pop_if(|frame| frame.depth == depth) else {
+            return Ok(());
+        };
         let function = &self.program.functions[frame.function];
         let offset = function.offset(frame.place);
         let entered = function.enter(py)?;
+        if let Some(pending) = self.take_pending() {
+            return Err(unwind(&entered, offset, pending));
+        }
         match outcome {
             // The second is how `exit` ends all functions.
             Ok(value) | Err(EvalAltResult::Exit(value, _)) => {
@@ -179,7 +192,8 @@ impl Run {
                     return Ok(());
                 }
                 let value = to_python(py, value).or_else(|_| value.to_string().into_bound_py_any(py))?;
-                entered.py_return(offset, &value).map_err(|raised| unwind(&entered, offset, raised.into()))
+                let told = entered.py_return(offset, &value);
+                told.map_err(|raised| unwind(&entered, offset, raised.into()))
             }
             Err(error) => {
                 if !entered.is_active(Raise) && !entered.is_active(PyUnwind) {
@@ -209,6 +223,10 @@ impl Run {
     fn forget(&self) {
         let leaving = self.stack().leaving.take();
         drop(leaving);
+    }
+
+    fn take_pending(&self) -> Option<PyErr> {
+        self.stack().pending.take()
     }
 
     fn stack(&self) -> MutexGuard<'_, Stack> {
