@@ -32,24 +32,36 @@ pytestmark = pytest.mark.skipif(
 )
 
 TOOL = 2
+BASIC = ("LINE", "PY_START", "PY_RETURN")
+EVENTS = (*BASIC, "CALL", "C_RETURN", "C_RAISE")
 
 
 class Tool:
-    """One tool with all three events, and what it was told of one file."""
+    """One tool with all events that are made, and what it was told of one file."""
 
     def __init__(self) -> None:
         self.monitoring = monitrace.install()
         self.events = self.monitoring.events
-        self.all = self.events.LINE | self.events.PY_START | self.events.PY_RETURN
+        self.all = 0
         self.told: list[tuple[str, str, int]] = []
+        """Without calls: there are too many to show."""
+        self.calls: list[tuple[str, object]] = []
         self.monitoring.use_tool_id(TOOL, "test_instrument")
-        for name in ("LINE", "PY_START", "PY_RETURN"):
-            self.register(name, self.teller(name))
+        for name in EVENTS:
+            self.register(name, self.teller(name) if name in BASIC else self.teller_of_calls(name))
+            self.all |= getattr(self.events, name)
 
     def teller(self, name: str) -> Callable[..., object]:
         def tell(code: types.CodeType, position: int, *_: object) -> None:
             if code.co_filename in (__file__, "<string>"):
                 self.told.append((name, code.co_name, position))
+
+        return tell
+
+    def teller_of_calls(self, name: str) -> Callable[..., object]:
+        def tell(code: types.CodeType, _offset: int, called: object, _arg0: object) -> None:
+            if code.co_filename in (__file__, "<string>"):
+                self.calls.append((name, called))
 
         return tell
 
@@ -77,7 +89,7 @@ def tool() -> Iterator[Tool]:
     tool = Tool()
     yield tool
     tool.set(0)
-    for name in ("LINE", "PY_START", "PY_RETURN"):
+    for name in EVENTS:
         tool.register(name, None)
     tool.monitoring.free_tool_id(TOOL)
     # What a tool disabled stays disabled for the next one of its id.

@@ -159,21 +159,44 @@ unsafe fn fire_exception(state: StatePtr, code_like: *mut ffi::PyObject, offset:
     }
 }
 
+/// 3.13 and later: whether an event, with an exception set or not, can be left to the interpreter's own
+/// function. It costs less than all that is done here, and does the same for what is not special.
+///
+/// # Safety
+/// As the C API asks.
+#[cfg(Py_3_13)]
+#[inline]
+unsafe fn is_straight(state: StatePtr, code_like: *mut ffi::PyObject, offset: i32, is_raised: bool) -> bool {
+    // SAFETY: the caller's promise; the GIL is held.
+    unsafe {
+        let py = Python::assume_attached();
+        let thread = Thread::current(py);
+        let (Some(state), Some(code_like)) = (state.as_ref(), object(py, code_like)) else { return false };
+        offset >= 0 && thread.is_raised() == is_raised && producer::is_straight(thread, state, &code_like)
+    }
+}
+
 macro_rules! place_events {
-    ($($name:ident = $event:ident),* $(,)?) => {$(
+    ($($name:ident = $event:ident or $native:ident),* $(,)?) => {$(
         pub(crate) unsafe extern "C" fn $name(
             state: StatePtr,
             code_like: *mut ffi::PyObject,
             offset: i32,
         ) -> c_int {
             // SAFETY: called as the C API asks.
-            unsafe { fire(state, code_like, offset, Event::$event, |_| {}) }
+            unsafe {
+                #[cfg(Py_3_13)]
+                if is_straight(state, code_like, offset, false) {
+                    return monitrace::native::$native(state, code_like, offset);
+                }
+                fire(state, code_like, offset, Event::$event, |_| {})
+            }
         }
     )*};
 }
 
 macro_rules! value_events {
-    ($($name:ident = $event:ident, $argument:literal),* $(,)?) => {$(
+    ($($name:ident = $event:ident, $argument:literal $(or $native:ident)?),* $(,)?) => {$(
         pub(crate) unsafe extern "C" fn $name(
             state: StatePtr,
             code_like: *mut ffi::PyObject,
@@ -181,45 +204,62 @@ macro_rules! value_events {
             value: *mut ffi::PyObject,
         ) -> c_int {
             // SAFETY: called as the C API asks.
-            unsafe { fire_value(state, code_like, offset, Event::$event, $argument, value) }
+            unsafe {
+                $(
+                    #[cfg(Py_3_13)]
+                    if !value.is_null() && is_straight(state, code_like, offset, false) {
+                        return monitrace::native::$native(state, code_like, offset, value);
+                    }
+                )?
+                fire_value(state, code_like, offset, Event::$event, $argument, value)
+            }
         }
     )*};
 }
 
 macro_rules! exception_events {
-    ($($name:ident = $event:ident),* $(,)?) => {$(
+    ($($name:ident = $event:ident $(or $native:ident)?),* $(,)?) => {$(
         pub(crate) unsafe extern "C" fn $name(
             state: StatePtr,
             code_like: *mut ffi::PyObject,
             offset: i32,
         ) -> c_int {
             // SAFETY: called as the C API asks.
-            unsafe { fire_exception(state, code_like, offset, Event::$event) }
+            unsafe {
+                $(
+                    #[cfg(Py_3_13)]
+                    if is_straight(state, code_like, offset, true) {
+                        return monitrace::native::$native(state, code_like, offset);
+                    }
+                )?
+                fire_exception(state, code_like, offset, Event::$event)
+            }
         }
     )*};
 }
 
 place_events! {
-    fire_py_start = PyStart,
-    fire_py_resume = PyResume,
+    fire_py_start = PyStart or _PyMonitoring_FirePyStartEvent,
+    fire_py_resume = PyResume or _PyMonitoring_FirePyResumeEvent,
 }
 
+// Those without a function of the interpreter are told of otherwise than it does.
 value_events! {
-    fire_py_return = PyReturn, "retval",
-    fire_py_yield = PyYield, "retval",
-    fire_jump = Jump, "target_offset",
+    fire_py_return = PyReturn, "retval" or _PyMonitoring_FirePyReturnEvent,
+    fire_py_yield = PyYield, "retval" or _PyMonitoring_FirePyYieldEvent,
+    fire_jump = Jump, "target_offset" or _PyMonitoring_FireJumpEvent,
     fire_branch_left = BranchLeft, "target_offset",
     fire_branch_right = BranchRight, "target_offset",
     fire_c_return = CReturn, "retval",
 }
 
 exception_events! {
-    fire_py_throw = PyThrow,
-    fire_raise = Raise,
+    fire_py_throw = PyThrow or _PyMonitoring_FirePyThrowEvent,
+    fire_raise = Raise or _PyMonitoring_FireRaiseEvent,
     fire_c_raise = CRaise,
-    fire_reraise = Reraise,
-    fire_exception_handled = ExceptionHandled,
-    fire_py_unwind = PyUnwind,
+    fire_reraise = Reraise or _PyMonitoring_FireReraiseEvent,
+    fire_exception_handled = ExceptionHandled or _PyMonitoring_FireExceptionHandledEvent,
+    fire_py_unwind = PyUnwind or _PyMonitoring_FirePyUnwindEvent,
 }
 
 pub(crate) unsafe extern "C" fn fire_line(
@@ -229,7 +269,13 @@ pub(crate) unsafe extern "C" fn fire_line(
     line: c_int,
 ) -> c_int {
     // SAFETY: called as the C API asks.
-    unsafe { fire(state, code_like, offset, Event::Line, |occurrence| occurrence.line = line) }
+    unsafe {
+        #[cfg(Py_3_13)]
+        if is_straight(state, code_like, offset, false) {
+            return monitrace::native::_PyMonitoring_FireLineEvent(state, code_like, offset, line);
+        }
+        fire(state, code_like, offset, Event::Line, |occurrence| occurrence.line = line)
+    }
 }
 
 /// `arg0` may be NULL: then `MISSING` is told.

@@ -132,6 +132,13 @@ typedef struct Monitrace_Api {
     Monitrace_FireValue fire_stop_iteration;
 } Monitrace_Api;
 
+/* What happens once must not weigh on what happens always. */
+#if defined(__GNUC__)
+#define MONITRACE__COLD __attribute__((cold, noinline, unused))
+#else
+#define MONITRACE__COLD
+#endif
+
 /* The table: NULL before it was looked for, `Monitrace__absent` if there is no package. */
 static const Monitrace_Api *Monitrace__api = NULL;
 
@@ -222,7 +229,7 @@ static const Monitrace_Api Monitrace__absent = {
 #endif
 
 /* Leaves the address of this file's table pointer where the package, once it is imported, finds it. */
-static inline void
+MONITRACE__COLD static void
 Monitrace__wait(void)
 {
     PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
@@ -247,7 +254,7 @@ Monitrace__wait(void)
 }
 
 /* Looks for the package. 1: found. 0: it is not there. -1: an exception is set; the next call looks again. */
-static inline int
+MONITRACE__COLD static int
 Monitrace__find(void)
 {
     PyObject *module, *capsule = NULL;
@@ -288,7 +295,7 @@ Monitrace_Import(void)
 }
 
 /* The table for the first scope. NULL: none can be had in this interpreter, or an exception is set. */
-static inline const Monitrace_Api *
+MONITRACE__COLD static const Monitrace_Api *
 Monitrace__first(void)
 {
     int found;
@@ -347,27 +354,36 @@ Monitrace__first(void)
 #define MONITRACE__NAME(name) PyMonitoring_##name
 #endif
 
+/* The first scope of this file, or one in an interpreter that has no table. */
+MONITRACE__COLD static int
+Monitrace__enter_first(PyMonitoringState *state_array, uint64_t *version, const uint8_t *event_types,
+                       Py_ssize_t length)
+{
+    const Monitrace_Api *api = Monitrace__first();
+    if (api == NULL) {
+        Py_ssize_t i;
+        for (i = 0; state_array != NULL && i < length; i++) {
+            state_array[i].active = 0;
+        }
+        if (version != NULL) {
+            *version = 0;
+        }
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    return api->enter_scope(state_array, version, event_types, length);
+}
+
 static inline int
 MONITRACE__NAME(EnterScope)(PyMonitoringState *state_array, uint64_t *version, const uint8_t *event_types,
                             Py_ssize_t length)
 {
     const Monitrace_Api *api = Monitrace__api;
     if (api == NULL) {
-        api = Monitrace__first();
-        if (api == NULL) {
-            Py_ssize_t i;
-            for (i = 0; state_array != NULL && i < length; i++) {
-                state_array[i].active = 0;
-            }
-            if (version != NULL) {
-                *version = 0;
-            }
-            return PyErr_Occurred() ? -1 : 0;
-        }
+        return Monitrace__enter_first(state_array, version, event_types, length);
     }
 #if PY_VERSION_HEX >= 0x030D0000
     /* Versions of the package have the highest bit; it has looked at the ids of a scope with another. */
-    if (api->words->direct && version != NULL && *version != 0 && *version >> 63 == 0) {
+    if (version != NULL && (int64_t)*version > 0 && api->words->direct) {
         return PyMonitoring_EnterScope(state_array, version, event_types, length);
     }
 #else
@@ -387,7 +403,7 @@ MONITRACE__NAME(ExitScope)(void)
 /* ---- Events --------------------------------------------------------------------------------- */
 
 /* What is left where no table serves an event: -1 for a state that is none. */
-static inline int
+MONITRACE__COLD static int
 Monitrace__unserved(const PyMonitoringState *state)
 {
     if (state == NULL) {

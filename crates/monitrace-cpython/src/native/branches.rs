@@ -13,7 +13,7 @@ use super::listener::{Words, tell};
 use super::own;
 use super::sides::{self, Branch, Verdict};
 use crate::{CPython, event_ids};
-use monitrace_core::{ByteOffset, Callback, Event, Payload, Reply, ToolId};
+use monitrace_core::{ByteOffset, Callback, Event, EventSet, Payload, Reply, ToolId};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -205,6 +205,10 @@ thread_local! {
 
 /// Says which side the branch takes that `fire` tells of.
 pub(super) fn declare<T>(side: Event, fire: impl FnOnce() -> T) -> T {
+    // The others do not ask.
+    if !EventSet::BRANCH.contains(side.set()) {
+        return fire();
+    }
     let before = DECLARED.replace(Some(side));
     let fired = fire();
     DECLARED.set(before);

@@ -50,7 +50,7 @@ const UNIT: u32 = 2;
 
 impl CodeLike {
     /// The code-like that an object is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a CodeLike> {
         if object.get_type_ptr().addr() != TYPE.load(Relaxed) {
             return None;

@@ -120,6 +120,15 @@ fn configuration(py: Python<'_>) -> u64 {
     way::configuration_version(py) + GENERATION * local_events::clearings()
 }
 
+/// Whether the interpreter's own function tells of an event just as [`fire`] does: its producer may call it
+/// directly. That is so if nobody listens for a code-like's sake and nothing can be disabled by offset.
+#[cfg(Py_3_13)]
+#[inline]
+pub fn is_straight(thread: Thread<'_>, state: &State, code_like: &Bound<'_, PyAny>) -> bool {
+    let is_slotted = || CodeLike::of(code_like).and_then(CodeLike::disabled).is_none();
+    !thread.is_quiet() && state.local() == 0 && is_slotted()
+}
+
 /// Tells the tools of one state of one event.
 ///
 /// # Errors
