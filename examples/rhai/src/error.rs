@@ -48,7 +48,10 @@ pub(crate) fn syntax_error(error: &ParseError, file: &str, source: &str) -> PyEr
     let place = error.position();
     let message = without_place(error.to_string(), place);
     let text = place.line().and_then(|line| source.lines().nth(line - 1));
-    PySyntaxError::new_err((message, (file.to_owned(), line(place), place.position(), text.map(str::to_owned))))
+    PySyntaxError::new_err((
+        message,
+        (file.to_owned(), line(place), place.position(), text.map(str::to_owned)),
+    ))
 }
 
 fn without_place(message: String, place: Position) -> String {

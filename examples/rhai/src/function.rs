@@ -8,7 +8,7 @@ use monitrace::{Entered, Scope};
 use pyo3::exceptions::PyModuleNotFoundError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use rhai::{AST, ASTNode, Position};
+use rhai::{AST, ASTNode, Expr, Position, Stmt};
 
 /// The events of a function. Another could not be fired: it would not compile.
 type Events = (PyStart, Line, Call, PyReturn, Raise, PyUnwind);
@@ -23,6 +23,8 @@ pub(crate) struct Function {
     scope: Scope<Events>,
     /// Where its statements and expressions are, in order. Each has a unit of two bytes of the code-like.
     places: Vec<Position>,
+    /// Where Rhai has the first step of the statements that are expressions, in order.
+    expressions: Vec<Position>,
 }
 
 impl Function {
@@ -36,18 +38,28 @@ impl Function {
         ast: &AST,
     ) -> PyResult<Function> {
         let mut places = vec![start];
+        let mut expressions = Vec::new();
         ast.walk(&mut |path: &[ASTNode<'_>]| {
-            places.extend(path.last().map(place).filter(|place| !place.is_none()));
+            let node = path.last();
+            places.extend(node.map(place).filter(|place| !place.is_none()));
+            if let Some(ASTNode::Stmt(Stmt::Expr(expression))) = node {
+                expressions.push(first_step(expression).position());
+            }
             true
         });
         places.sort_unstable();
         places.dedup();
+        expressions.sort_unstable();
         let code = code_like(py, name, qualname, file, &places)?;
-        Ok(Function { code, scope: Scope::new(), places })
+        Ok(Function { code, scope: Scope::new(), places, expressions })
     }
 
     pub(crate) fn start(&self) -> Position {
         self.places[0]
+    }
+
+    pub(crate) fn is_statement(&self, node: &ASTNode<'_>) -> bool {
+        node.is_stmt() || self.expressions.binary_search(&node.position()).is_ok()
     }
 
     /// The offset of a place, or else of the last one before it.
@@ -67,6 +79,15 @@ pub(crate) fn place(node: &ASTNode<'_>) -> Position {
     match node {
         ASTNode::Expr(expression) => expression.start_position(),
         other => other.position(),
+    }
+}
+
+/// The part of an expression for which there is one step whenever it is evaluated: for a chain of dots and
+/// brackets itself there are several.
+fn first_step(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Dot(chain, ..) | Expr::Index(chain, ..) => first_step(&chain.lhs),
+        other => other,
     }
 }
 

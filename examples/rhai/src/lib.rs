@@ -12,7 +12,12 @@ mod value;
 
 use pyo3::exceptions::PyRuntimeError;
 
-pyo3::create_exception!(rhai_scripts, ScriptError, PyRuntimeError, "A script went wrong. Begins with its file:line.");
+pyo3::create_exception!(
+    rhai_scripts,
+    ScriptError,
+    PyRuntimeError,
+    "A script went wrong. Begins with its file:line."
+);
 
 #[pyo3::pymodule]
 mod rhai_scripts {

@@ -36,7 +36,6 @@ struct Stack {
     pending: Option<PyErr>,
 }
 
-#[derive(Clone, Copy)]
 struct Frame {
     /// Which of the program's functions.
     function: usize,
@@ -46,20 +45,25 @@ struct Frame {
     place: Position,
     /// The line that was begun last, or 0.
     line: u32,
-    /// The statement that was begun last.
-    statement: Position,
+    /// The statements that were run since.
+    statements: Vec<Position>,
 }
 
 impl Frame {
-    /// Goes on to a place, and says whether a line begins there: another one, or one that is run again. Only
-    /// statements tell the latter, for the parts of an expression are not evaluated in the order of the text.
-    fn go(&mut self, place: Position, is_statement: bool) -> bool {
-        let begins = line(place) != self.line || is_statement && place <= self.statement;
+    fn new(function: usize, depth: usize, place: Position) -> Frame {
+        Frame { function, depth, place, line: 0, statements: Vec::new() }
+    }
+
+    /// Goes on to a place, and says whether a line begins there: another one, or the same one again.
+    fn go(&mut self, place: Position, statement: Option<Position>) -> bool {
+        let again = statement.is_some_and(|statement| self.statements.contains(&statement));
+        let begins = again || line(place) != self.line;
+        if begins {
+            self.statements.clear();
+        }
+        self.statements.extend(statement);
         self.place = place;
         self.line = line(place);
-        if is_statement {
-            self.statement = place;
-        }
         begins
     }
 }
@@ -154,10 +158,12 @@ impl Run {
             return self.enter(py, depth, index.copied().unwrap_or(0));
         }
         let place = place(node);
-        let went = |frame: &mut Frame| (frame.function, frame.go(place, node.is_stmt()));
-        let went = self.stack().frames.last_mut().map(went);
-        if let Some((index, true)) = went {
-            let function = &self.program.functions[index];
+        let went = self.stack().frames.last_mut().map(|frame| {
+            let function = &self.program.functions[frame.function];
+            let statement = function.is_statement(node).then(|| node.position());
+            (function, frame.go(place, statement))
+        });
+        if let Some((function, true)) = went {
             function.enter(py)?.line(function.offset(place), line(place))?;
         }
         Ok(())
@@ -166,8 +172,7 @@ impl Run {
     fn enter(&self, py: Python<'_>, depth: usize, index: usize) -> PyResult<()> {
         let function = &self.program.functions[index];
         let entered = function.enter(py)?;
-        let (place, statement) = (function.start(), Position::NONE);
-        self.stack().frames.push(Frame { function: index, depth, place, line: 0, statement });
+        self.stack().frames.push(Frame::new(index, depth, function.start()));
         if let Err(raised) = entered.py_start(0) {
             self.stack().pending = Some(raised.into());
         }

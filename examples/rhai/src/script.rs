@@ -4,19 +4,23 @@ use crate::error::syntax_error;
 use crate::function::Function;
 use crate::run::{MOST_ARGUMENTS, Run, debug};
 use crate::value::from_python;
-use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
+use pyo3::exceptions::{PyNotImplementedError, PyRecursionError, PyTypeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, Dynamic, Engine, OptimizationLevel, Position, Scope};
 use std::any::TypeId;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 /// How deep functions may be nested in calls. Rhai's own default differs between its builds.
 const DEEPEST_CALL: usize = 64;
+
+/// How many runs may be nested.
+const MOST_NESTED: usize = 8;
 
 static STANDARD: LazyLock<StandardPackage> = LazyLock::new(StandardPackage::new);
 
@@ -68,6 +72,7 @@ impl Script {
         py: Python<'py>,
         variables: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let _nested = Nested::new()?;
         let mut scope = Scope::new();
         for (name, value) in variables.into_iter().flatten() {
             scope.push_dynamic(name.extract::<String>()?, from_python(&value)?);
@@ -79,6 +84,10 @@ impl Script {
             register(&mut engine, name.extract()?, &Arc::new(function.unbind()), &run);
         }
         run.all(py, || engine.eval_ast_with_scope::<Dynamic>(&mut scope, &self.program.ast))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<rhai script {}>", self.program.file)
     }
 
     // The functions may have what has the script. Clearing the dictionary is enough.
@@ -106,7 +115,8 @@ impl Program {
                 let message = format!("{file}: the method {name} is defined for several types");
                 return Err(PyNotImplementedError::new_err(message));
             };
-            let only = ast.clone_functions_only_filtered(|_, _, _, it, count| it == name && count == arity);
+            let mut only = ast.clone_functions_only();
+            only.retain_functions(|_, _, it, count| it == name && count == arity);
             let name = if name.starts_with("anon$") { "<closure>" } else { name };
             let qualname = metadata.this_type.map_or(name.to_owned(), |of| format!("{of}.{name}"));
             let start = definition.body.start_position();
@@ -114,6 +124,29 @@ impl Program {
             functions.push(Function::new(py, name, &qualname, &file, start, &only)?);
         }
         Ok(Program { file, ast, functions, bodies })
+    }
+}
+
+/// How many runs there are inside each other on a thread, by way of Python: none of Rhai's limits counts them.
+struct Nested;
+
+thread_local! {
+    static NESTED: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Nested {
+    fn new() -> PyResult<Nested> {
+        if NESTED.get() == MOST_NESTED {
+            return Err(PyRecursionError::new_err("too many scripts that run scripts"));
+        }
+        NESTED.set(NESTED.get() + 1);
+        Ok(Nested)
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        NESTED.set(NESTED.get() - 1);
     }
 }
 
