@@ -207,7 +207,7 @@ def test_coverage_is_that_of_python(package: Path, tmp_path: Path) -> None:
     for kind, define in kinds.items():
         program = tmp_path / f"run_{kind}.py"
         program.write_text(define + CALL_ALL.format(cases=LANGUAGE_CASES))
-        coverage = ("-m", "coverage", "run", *options, "--include=*.rules", str(program))
+        coverage = ("-m", "coverage", "run", *options, "--include=*.rules,run_*.py", str(program))
         done = command.monitrace("run", *coverage, cwd=tmp_path, env=env)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         done = command.python("-m", "coverage", "json", "-q", cwd=tmp_path, env=env)
@@ -359,6 +359,38 @@ def test_exception_of_a_callback_is_the_rules_own(load: Load, told: Told) -> Non
     with pytest.raises(LookupError, match="from the callback"):
         names["f"]()
     assert told == [("RAISE", "f", 6, LookupError), ("PY_UNWIND", "f", LookupError)]
+
+
+def test_end_of_a_call_is_told_with_the_call(load: Load) -> None:
+    names = load("def f(x):\n    return g(max(x, 5))\ndef g(x):\n    return int('x')")
+    told: Told = []
+    calls = ("CALL", "C_RETURN", "C_RAISE")
+
+    def tell(event: str) -> Callable[..., None]:
+        def callback(code: Any, _offset: int, callable_: object, arg0: object) -> None:
+            if code.co_filename.endswith("test.rules"):
+                told.append((event, callable_, arg0))
+
+        return callback
+
+    monitoring.use_tool_id(TOOL, "test")
+    for event in calls:
+        monitoring.register_callback(TOOL, getattr(EVENTS, event), tell(event))
+    monitoring.set_events(TOOL, EVENTS.CALL | EVENTS.C_RETURN | EVENTS.C_RAISE)
+    with pytest.raises(ValueError, match="invalid literal"):
+        names["f"](3)
+    monitoring.set_events(TOOL, 0)
+    for event in calls:
+        monitoring.register_callback(TOOL, getattr(EVENTS, event), None)
+    monitoring.free_tool_id(TOOL)
+    # Of a rule, the end is no C function's.
+    assert told == [
+        ("CALL", max, 3),
+        ("C_RETURN", max, 3),
+        ("CALL", names["g"], 5),
+        ("CALL", int, "x"),
+        ("C_RAISE", int, "x"),
+    ]
 
 
 def test_files_that_cannot_be_read(rules: Any, tmp_path: Path) -> None:
