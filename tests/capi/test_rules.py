@@ -4,11 +4,9 @@ import ast
 import gc
 import importlib
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import warnings
 import weakref
@@ -17,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import command
+import example
 import monitrace
 import pytest
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples/rules"
+EXAMPLE = Path(__file__).parents[2] / "examples/rules"
 LANGUAGE = Path(__file__).with_name("language.rules")
 LANGUAGE_CASES = [
     node.name
@@ -36,26 +34,11 @@ EVENTS = monitoring.events
 Told = list[tuple[object, ...]]
 
 
-def commands() -> list[tuple[str, str]]:
-    """Each command of the README, with the output that it shows."""
-    block = r"^```sh\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?"
-    return re.findall(block, (EXAMPLE / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-
-
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder into which the README's first command installs the example."""
     folder = tmp_path_factory.mktemp("rules")
-    assert commands()[0] == ("python -m pip install .\n", "")
-    env = command.environment(
-        # Of all that it is made of, little is built again for another version of Python.
-        CARGO_TARGET_DIR=os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target/examples")),
-        MATURIN_PEP517_ARGS="--locked --profile dev",
-    )
-    options = ("--quiet", "--disable-pip-version-check", "--no-deps", f"--target={folder}")
-    pip = [sys.executable, "-m", "pip", "install", *options, "."]
-    done = subprocess.run(pip, cwd=EXAMPLE, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    example.install(EXAMPLE, folder)
     return folder
 
 
@@ -72,20 +55,9 @@ def shop(package: Path, tmp_path: Path) -> Callable[..., str]:
     """Runs commands of the README in a copy of its folder, in a shell whose python is this one."""
     folder = tmp_path / "shop"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("src", "target", "*.toml", "*.lock"))
-    path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
 
     def shell(line: str, *, status: int = 0, **changes: str) -> str:
-        done = subprocess.run(
-            ["sh", "-c", f'python() {{ "{sys.executable}" "$@"; }}\n{line}'],
-            cwd=folder,
-            env=command.environment(PYTHONPATH=path, **changes),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return example.shell(line, folder, status=status, PYTHONPATH=example.path(package), **changes)
 
     return shell
 
@@ -159,14 +131,14 @@ def outcome(function: Callable[..., object], *arguments: object) -> object:
 
 
 def test_commands_of_the_readme_print_what_it_shows(shop: Callable[..., str]) -> None:
-    (_, *rest) = commands()
+    (_, *rest) = example.commands(EXAMPLE)
     assert len(rest) == 4
     for line, shown in rest:
         assert shop(line) == shown
 
 
 def test_without_events_there_is_no_report(shop: Callable[..., str]) -> None:
-    (run, _), (report, shown) = commands()[2:4]
+    (run, _), (report, shown) = example.commands(EXAMPLE)[2:4]
     assert "88%" in shown
     shop(run.replace("sysmon", "ctrace"))
     assert shop(report, status=1) == "No data to report.\n"
@@ -182,7 +154,7 @@ for name in ("postage", "discount", "invoice"):
     print(type(code).__name__, code.co_name, events == sys.monitoring.events.LINE)
 """
     (tmp_path / "shop/look.py").write_text(program)
-    (run, _), (_, printed) = commands()[2], commands()[1]
+    (run, _), (_, printed) = example.commands(EXAMPLE)[2], example.commands(EXAMPLE)[1]
     looked = "CodeLike postage True\nCodeLike discount True\nCodeLike invoice True\n"
     assert shop(run.replace("shop.py", "look.py")) == printed + looked
 
@@ -223,8 +195,9 @@ for case in {cases}:
 def test_coverage_is_that_of_python(package: Path, tmp_path: Path) -> None:
     # The core tells branches from 3.14 on.
     options = ["--branch"] if sys.version_info >= (3, 14) else []
-    path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
-    env = command.environment(PYTHONPATH=path, COVERAGE_CORE="sysmon", PYTHONWARNINGS="ignore")
+    env = command.environment(
+        PYTHONPATH=example.path(package), COVERAGE_CORE="sysmon", PYTHONWARNINGS="ignore"
+    )
     shutil.copy(LANGUAGE, tmp_path)
     kinds = {
         "rules": "import rules; names = rules.load('language.rules')",
