@@ -18,15 +18,22 @@ typedef struct {
 } Instruction;
 
 /* Monitoring: the events of a program, each with a state that says who listens. A tool that answers DISABLE is
- * silent from then on in the one state that the event was fired with. So what coverage tools disable line by line
- * has a state for each line. */
-enum { PY_START, PY_RETURN, RAISE, PY_UNWIND, C_RETURN, C_RAISE, ONCE };
+ * told no more of the one state that the event was fired with. So that tools can disable line by line, as those for
+ * coverage do, each instruction has states of its own. */
+enum { PY_START, PY_RETURN, RAISE, PY_UNWIND, ONCE };
 static const uint8_t events_once[ONCE] = {
-    PY_MONITORING_EVENT_PY_START,  PY_MONITORING_EVENT_PY_RETURN, PY_MONITORING_EVENT_RAISE,
-    PY_MONITORING_EVENT_PY_UNWIND, PY_MONITORING_EVENT_C_RETURN,  PY_MONITORING_EVENT_C_RAISE,
+    PY_MONITORING_EVENT_PY_START,
+    PY_MONITORING_EVENT_PY_RETURN,
+    PY_MONITORING_EVENT_RAISE,
+    PY_MONITORING_EVENT_PY_UNWIND,
 };
-enum { AT_LINE, AT_CALL, EACH };
-static const uint8_t events_each[EACH] = {PY_MONITORING_EVENT_LINE, PY_MONITORING_EVENT_CALL};
+enum { AT_LINE, AT_CALL, AT_RETURN, AT_RAISE, EACH };
+static const uint8_t events_each[EACH] = {
+    PY_MONITORING_EVENT_LINE,
+    PY_MONITORING_EVENT_CALL,
+    PY_MONITORING_EVENT_C_RETURN,
+    PY_MONITORING_EVENT_C_RAISE,
+};
 
 /* Monitoring: this is what tools get for a code object. They read its attributes that begin with "co_", and hold
  * weak references to it. Offsets in it are indices of instructions; co_lines() says what their lines are. */
@@ -83,9 +90,9 @@ call(Program *program, int32_t offset, PyObject *function, PyObject *argument)
         return result;
     }
     if (result == NULL) {
-        PyMonitoring_FireCRaiseEvent(&program->states[C_RAISE], self, offset);
+        PyMonitoring_FireCRaiseEvent(state_at(program, offset, AT_RAISE), self, offset);
     }
-    else if (PyMonitoring_FireCReturnEvent(&program->states[C_RETURN], self, offset, result) < 0) {
+    else if (PyMonitoring_FireCReturnEvent(state_at(program, offset, AT_RETURN), self, offset, result) < 0) {
         Py_CLEAR(result);
     }
     return result;

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import build
 import monitrace
-from scopes import FUNCTIONS, CodeLike, Scope, bits
+from scopes import FUNCTIONS, CodeLike, Scope
 
 TOOL = 2
 
@@ -35,16 +35,14 @@ def main(path: str, *arguments: str) -> None:
 
     for function in FUNCTIONS:
         told: list[object] = []
-        events = bits(monitoring.events, function.event)
-        for event in events:
-            monitoring.register_callback(TOOL, event, callback_for(told, None))
-        monitoring.set_events(TOOL, sum(bits(monitoring.events, function.enables)))
+        event = getattr(monitoring.events, function.event)
+        monitoring.register_callback(TOOL, event, callback_for(told, None))
+        monitoring.set_events(TOOL, getattr(monitoring.events, function.enables))
         for scope in (everything, Scope(producer, function.event), everything):
             with scope:
                 for _ in range(3):
                     scope.fire(function)
-        for event in events:
-            monitoring.register_callback(TOOL, event, callback_for(told, monitoring.DISABLE))
+        monitoring.register_callback(TOOL, event, callback_for(told, monitoring.DISABLE))
         with everything:
             for _ in range(2):
                 try:
@@ -52,8 +50,7 @@ def main(path: str, *arguments: str) -> None:
                 except ValueError:
                     assert not function.can_be_disabled
         monitoring.set_events(TOOL, 0)
-        for event in events:
-            monitoring.register_callback(TOOL, event, None)
+        monitoring.register_callback(TOOL, event, None)
         if told:
             print(function.name)
     monitoring.free_tool_id(TOOL)

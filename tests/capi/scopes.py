@@ -4,7 +4,6 @@ Owns the table of the functions, with what a callback is to get from each. It mu
 without pytest: the run under AddressSanitizer has no more than it.
 """
 
-import sys
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -36,16 +35,6 @@ class Function:
     def enables(self) -> str:
         """The event to set: the end of a call is told to those who set CALL."""
         return "CALL" if self.event in ("C_RETURN", "C_RAISE") else self.event
-
-
-def bits(events: Any, event: str) -> list[int]:
-    """The bits of the namespace's events under which an event's callbacks are registered."""
-    if event == "BRANCH" and sys.version_info >= (3, 14):
-        # A callback for the deprecated event is put behind the interpreter's own handler there, which
-        # reads the code of what it takes for a code object.
-        return [events.BRANCH_LEFT, events.BRANCH_RIGHT]
-    # Without events for the sides of a branch, there is one for both.
-    return [getattr(events, event, 0) or events.BRANCH]
 
 
 _STOP = StopIteration(5)

@@ -28,9 +28,6 @@ def own_tests() -> Path | None:
     return file if file and file.exists() else None
 
 
-@pytest.mark.xfail(
-    (3, 12) <= sys.version_info < (3, 14), reason="3.12 and 3.13 know no sides of branches yet"
-)
 def test_own_tests_pass(tmp_path: Path) -> None:
     tests = own_tests()
     if tests is None:

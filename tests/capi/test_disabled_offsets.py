@@ -12,7 +12,7 @@ import build
 import monitrace
 import pytest
 from monitrace import CodeLike
-from scopes import FUNCTIONS, Function, Scope, bits
+from scopes import FUNCTIONS, Function, Scope
 
 monitoring = monitrace.install()
 EVENTS = monitoring.events
@@ -58,13 +58,13 @@ def listen(function: Function, tool: int = TOOL, answer: object = monitoring.DIS
         told.append(arguments)
         return answer
 
-    for bit in bits(EVENTS, function.event):
-        monitoring.register_callback(tool, bit, callback)
+    monitoring.register_callback(tool, getattr(EVENTS, function.event), callback)
     return told
 
 
 def event_set(function: Function) -> int:
-    return sum(bits(EVENTS, function.enables))
+    bits: int = getattr(EVENTS, function.enables)
+    return bits
 
 
 def set_globally(_code: object, function: Function, tool: int = TOOL) -> None:
@@ -161,6 +161,10 @@ def test_end_of_a_call_is_disabled_with_it(producer: ModuleType) -> None:
         assert call() == (1, 1)
         assert call() == (1, 1)
         # Elsewhere it is not.
+        scope.fire(C_RETURN, offset=8)
+        assert len(ends) == 2
+        # Such a call may end elsewhere.
+        scope.fire(CALL, offset=6)
         scope.fire(C_RETURN, offset=8)
         assert len(ends) == 2
 

@@ -1,14 +1,17 @@
 """Calls every function of sys.monitoring with good and bad arguments, and prints what comes of it.
 
-Run by `test_namespace.py`; by hand with CPython 3.14, to record what is expected.
+Run by `test_namespace.py`; by hand with CPython 3.14, to record what is expected. Sets of events are
+shown by the events' names, since their numbers differ between versions, and BRANCH as what it stands
+for.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-if sys.version_info < (3, 12):
+if sys.version_info < (3, 14):
     import monitrace
 
     monitrace.install()
@@ -19,6 +22,22 @@ GOOD, FREE = 1, 0
 code = (lambda: None).__code__
 
 
+class Named(int):
+    """A set of events, given by their names."""
+
+    def __repr__(self) -> str:
+        return named(self)
+
+
+def named(bits: int) -> str:
+    """The names of a set's events, and what is no event as a number."""
+    if bits & events.BRANCH:
+        bits |= events.BRANCH_LEFT | events.BRANCH_RIGHT
+    names = [name for name, bit in sorted(vars(events).items()) if bit & bits and name != "BRANCH"]
+    rest = bits & ~sum(vars(events).values())
+    return "|".join([*names, hex(rest)] if rest or not names else names)
+
+
 def attempt(function: Callable[..., object], *args: object, **kwargs: object) -> None:
     shown = [getattr(arg, "__qualname__", None) or ("code" if arg is code else repr(arg)) for arg in args]
     shown += [f"{name}={value!r}" for name, value in kwargs.items()]
@@ -26,8 +45,11 @@ def attempt(function: Callable[..., object], *args: object, **kwargs: object) ->
     try:
         result = function(*args, **kwargs)
     except Exception as error:
-        print(call, "raises", f"{type(error).__name__}: {error}")
+        words = re.sub("0x[0-9a-f]+", lambda found: named(int(found[0], 16)), str(error))
+        print(call, "raises", f"{type(error).__name__}: {words}")
     else:
+        if isinstance(result, int) and function in (monitoring.get_events, monitoring.get_local_events):
+            result = Named(result)
         print(call, "->", getattr(result, "__qualname__", repr(result)))
 
 
@@ -57,7 +79,7 @@ def call_all() -> None:
     attempt(m.get_tool, tool_id=GOOD)
     ancillary = e.C_RETURN | e.C_RAISE
     sets: list[Any] = [
-        e.LINE,
+        Named(e.LINE),
         -1,
         1 << 19,
         1 << 20,
@@ -65,10 +87,12 @@ def call_all() -> None:
         1 << 40,
         "x",
         1.0,
-        e.C_RETURN,
-        e.C_RETURN | e.CALL,
+        Named(e.C_RETURN),
+        Named(e.C_RETURN | e.CALL),
     ]
-    sets += [ancillary, ancillary | e.CALL, e.BRANCH, e.BRANCH | e.LINE, e.BRANCH_LEFT, e.RAISE, 0]
+    sets += map(
+        Named, [ancillary, ancillary | e.CALL, e.BRANCH, e.BRANCH | e.LINE, e.BRANCH_LEFT, e.RAISE, 0]
+    )
     for tool in (GOOD, FREE, 8):
         for each in sets:
             attempt(m.set_events, tool, each)
@@ -81,13 +105,40 @@ def call_all() -> None:
     for args in [(GOOD, code), (GOOD, attempt, 1), (9, attempt, 1), (9, code, 1)]:
         attempt(m.set_local_events, *args)
     for tool in (GOOD, FREE, 9):
-        for event in (e.LINE, 0, e.LINE | e.CALL, -1, 1 << 19, 1 << 30, 1.0, 2**40, e.C_RETURN):
+        for event in (
+            Named(e.LINE),
+            0,
+            Named(e.LINE | e.CALL),
+            -1,
+            1 << 19,
+            1 << 30,
+            1.0,
+            2**40,
+            Named(e.C_RETURN),
+        ):
             for callback in (print, 5, None):
                 attempt(m.register_callback, tool, event, callback)
     attempt(m.register_callback, GOOD, e.LINE)
-    for event in (e.BRANCH, e.BRANCH_LEFT, e.BRANCH, e.BRANCH_RIGHT):
+    for name in ("BRANCH", "BRANCH_LEFT", "BRANCH", "BRANCH_RIGHT"):
         for callback in (print, len, None):
-            attempt(m.register_callback, GOOD, event, callback)
+            print(name, end=": ")
+            attempt(m.register_callback, GOOD, Named(getattr(e, name)), callback)
+    # A side keeps what was registered for both; both give back what the left one had.
+    for name in ("BRANCH", "BRANCH_LEFT", "BRANCH_RIGHT", "BRANCH", "BRANCH_RIGHT", "BRANCH_LEFT", "BRANCH"):
+        for tool in (GOOD, FREE):
+            print(name, end=": ")
+            attempt(m.register_callback, tool, Named(getattr(e, name)), [print, len][tool])
+    for name in ("BRANCH_RIGHT", "BRANCH", "BRANCH_RIGHT"):
+        print(name, end=": ")
+        attempt(m.register_callback, GOOD, Named(getattr(e, name)), None)
+    for tool in (GOOD, FREE):
+        attempt(m.clear_tool_id, tool)
+        attempt(m.register_callback, tool, Named(e.BRANCH_LEFT), None)
+    for bits in (e.BRANCH_LEFT, e.BRANCH, e.BRANCH_RIGHT, e.BRANCH_LEFT | e.BRANCH_RIGHT):
+        attempt(m.set_events, GOOD, Named(bits))
+        attempt(m.get_events, GOOD)
+        attempt(m.set_local_events, GOOD, code, Named(bits | e.LINE))
+        attempt(m.get_local_events, GOOD, code)
     attempt(m.restart_events)
     attempt(m.restart_events, 1)
     attempt(m.restart_events, x=1)
@@ -102,7 +153,7 @@ def call_all() -> None:
 
 print(type(monitoring).__name__, monitoring.__name__, monitoring.__doc__)
 print(sorted(name for name in vars(monitoring) if not name.startswith("__")))
-print(type(events) is SimpleNamespace, events)
+print(type(events) is SimpleNamespace, sorted(vars(events)), events.NO_EVENTS)
 for name in ("DEBUGGER_ID", "COVERAGE_ID", "PROFILER_ID", "OPTIMIZER_ID"):
     print(name, getattr(monitoring, name))
 print(type(monitoring.DISABLE), type(monitoring.MISSING), monitoring.DISABLE is not monitoring.MISSING)

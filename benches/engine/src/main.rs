@@ -1,4 +1,4 @@
-//! `monitrace-bench-engine CASE N` runs one loop N times and prints its nanoseconds. `engine.py` runs it,
+//! `monitrace-bench-engine CASE N` runs one loop N times and prints its nanoseconds. `loops.py` runs it,
 //! also under callgrind. It must only do what any host could do with the engine's public interface.
 //!
 //! The loops are functions of their own, by whose names (`measured_*`) callgrind is told where to

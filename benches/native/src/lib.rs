@@ -1,5 +1,5 @@
-//! The extension module `monitrace_bench`: an engine for a process of the benchmark, and a native
-//! tool, which the package has no door for. It must only do what any program could do with the
+//! The extension module `monitrace_bench`: an engine for a process of the benchmark, with the functions
+//! behind `monitrace.h`, and a native tool, which the package has no door for. It must only do what any program could do with the
 //! public crates; else it would measure something that nobody can have.
 
 #![forbid(unsafe_code)]
@@ -45,6 +45,7 @@ fn lines() -> u64 {
 
 #[pymodule]
 fn monitrace_bench(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    monitrace_capi::publish(module)?;
     module.add_function(wrap_pyfunction!(install, module)?)?;
     module.add_function(wrap_pyfunction!(count_lines, module)?)?;
     module.add_function(wrap_pyfunction!(lines, module)?)?;

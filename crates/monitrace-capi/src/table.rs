@@ -1,54 +1,14 @@
-//! The table: `Monitrace_Api` in `monitrace.h`, field by field.
+//! The table that the package gives to producers; its layout is the crate `monitrace`'s.
 
 use crate::functions as f;
-use crate::trampoline::StatePtr;
-use monitrace_cpython::producer::{self, Words};
+use monitrace::table::{Api, CAPSULE, VERSION, WAITING};
+use monitrace_cpython::producer;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyList, PyModule};
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering::Release};
-
-const VERSION: u32 = 1;
-const CAPSULE: &CStr = c"monitrace._native._C_API";
-/// The list in the interpreter's dictionary in which C files that found no package leave the addresses
-/// of their table pointers.
-const WAITING: &CStr = c"monitrace.waiting.1";
-
-pub(crate) type Enter = unsafe extern "C" fn(StatePtr, *mut u64, *const u8, ffi::Py_ssize_t) -> c_int;
-pub(crate) type Place = unsafe extern "C" fn(StatePtr, *mut ffi::PyObject, i32) -> c_int;
-pub(crate) type Value = unsafe extern "C" fn(StatePtr, *mut ffi::PyObject, i32, *mut ffi::PyObject) -> c_int;
-pub(crate) type Call =
-    unsafe extern "C" fn(StatePtr, *mut ffi::PyObject, i32, *mut ffi::PyObject, *mut ffi::PyObject) -> c_int;
-pub(crate) type Line = unsafe extern "C" fn(StatePtr, *mut ffi::PyObject, i32, c_int) -> c_int;
-
-#[repr(C)]
-struct Api {
-    version: u32,
-    size: u32,
-    words: &'static Words,
-    enter_scope: Enter,
-    exit_scope: unsafe extern "C" fn() -> c_int,
-    fire_py_start: Place,
-    fire_py_resume: Place,
-    fire_py_return: Value,
-    fire_py_yield: Value,
-    fire_call: Call,
-    fire_line: Line,
-    fire_jump: Value,
-    fire_branch: Value,
-    fire_branch_left: Value,
-    fire_branch_right: Value,
-    fire_c_return: Value,
-    fire_py_throw: Place,
-    fire_raise: Place,
-    fire_c_raise: Place,
-    fire_reraise: Place,
-    fire_exception_handled: Place,
-    fire_py_unwind: Place,
-    fire_stop_iteration: Value,
-}
 
 static API: Api = Api {
     version: VERSION,
@@ -101,8 +61,9 @@ fn wake(py: Python<'_>) -> PyResult<()> {
     let key = WAITING.to_string_lossy();
     let Ok(waiting) = dictionary.get_item(&*key) else { return Ok(()) };
     for capsule in waiting.cast::<PyList>()? {
-        // SAFETY: a capsule of this name holds the address of a `const Monitrace_Api *` that C code of
-        // this version of the table reads with the GIL held, in a library that stays loaded.
+        // SAFETY: a capsule of this name holds the address of a `const Monitrace_Api *` (in Rust,
+        // `AtomicPtr<Api>`) that code for this version of the table reads with the GIL held, in a library
+        // that stays loaded.
         unsafe {
             let slot = ffi::PyCapsule_GetPointer(capsule.as_ptr(), WAITING.as_ptr());
             if slot.is_null() {

@@ -1,14 +1,12 @@
 //! The only way in from C: checks what C passed, and turns errors and panics into -1.
 
-use monitrace_cpython::producer::{Occurrence, State};
+use monitrace::table::{State, StatePtr};
+use monitrace_cpython::producer::{Occurrence, Thread};
 use pyo3::exceptions::{PySystemError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// `PyMonitoringState *`.
-pub(crate) type StatePtr = *mut State;
 
 /// Runs what a function of the table does. -1: an exception is set.
 ///
@@ -30,14 +28,9 @@ pub(crate) unsafe fn guard(body: impl FnOnce(Python<'_>) -> PyResult<()>) -> c_i
     }
 }
 
-/// Whether an exception is set, with which no event may fire that does not tell of it.
-pub(crate) fn is_raised() -> bool {
-    // SAFETY: the GIL is held by all who come here through `guard` or before it.
-    !unsafe { ffi::PyErr_Occurred() }.is_null()
-}
-
 /// What comes with every event, checked.
 pub(crate) struct Common<'a, 'py> {
+    thread: Thread<'py>,
     pub(crate) state: &'a State,
     pub(crate) code_like: Borrowed<'a, 'py, PyAny>,
     pub(crate) offset: u32,
@@ -48,6 +41,7 @@ impl<'a, 'py> Common<'a, 'py> {
     /// What is not NULL is what the C API says, for as long as the call lasts.
     pub(crate) unsafe fn check(
         py: Python<'py>,
+        thread: Thread<'py>,
         state: StatePtr,
         code_like: *mut ffi::PyObject,
         offset: i32,
@@ -58,12 +52,13 @@ impl<'a, 'py> Common<'a, 'py> {
         let code_like = unsafe { object(py, code_like) }.ok_or_else(|| null("codelike"))?;
         let offset =
             u32::try_from(offset).map_err(|_| PyValueError::new_err("offset must be non-negative"))?;
-        Ok(Common { state, code_like, offset })
+        Ok(Common { thread, state, code_like, offset })
     }
 
     /// The event without what it carries.
     pub(crate) fn occurrence(&self, event: monitrace_core::Event) -> Occurrence<'_, 'py> {
         Occurrence {
+            thread: self.thread,
             event,
             code_like: &self.code_like,
             offset: self.offset,

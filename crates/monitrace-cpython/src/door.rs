@@ -59,7 +59,7 @@ pub(crate) fn free_id(
 }
 
 /// Makes `sys.monitoring` complete in this process and returns it. Twice is once. On 3.12 and
-/// later it is the interpreter's own, as it is: nothing is added to it yet.
+/// later it is the interpreter's own, with those functions replaced that do less than documented.
 ///
 /// # Errors
 /// `ImportError` with the reason, for an interpreter that this was not made for.
@@ -68,10 +68,10 @@ pub fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     way::install(py)
 }
 
-/// Puts back what [`install`] changed: nothing, on 3.12 and later.
+/// Puts back what [`install`] changed.
 ///
 /// # Errors
-/// `RuntimeError` naming the tools that are in use.
+/// `RuntimeError` naming the tools that are in use; from 3.12 on only those that use what was added.
 pub fn uninstall(py: Python<'_>) -> PyResult<()> {
     way::uninstall(py)
 }

@@ -5,6 +5,9 @@
 //! disabled locations and the dispatch (`native`). Tools are known only through `monitrace-core`: this
 //! must never import one.
 
+#[cfg(not(Py_3_14))]
+mod arguments;
+mod by_code;
 pub mod bytecode;
 #[cfg(not(Py_3_12))]
 mod callback;
@@ -20,8 +23,6 @@ mod native;
 pub mod producer;
 mod summary;
 
-#[cfg(all(Py_3_12, not(Py_3_14)))]
-pub(crate) use code_ids::code_id;
 pub use door::{ToolHandle, attach, install, monitoring, uninstall};
 pub use host::{CPython, Raised, Site};
 #[cfg(not(Py_3_12))]

@@ -10,7 +10,7 @@ use std::fmt::Write;
 fn fields_lie_where_the_headers_put_them() {
     let mut program = String::from(
         "#define Py_BUILD_CORE 1\n#include <Python.h>\n#include <internal/pycore_frame.h>\n\
-         #include <stddef.h>\n#include <stdio.h>\ntypedef struct _frame PyFrameObject_;\n\
+         #include <internal/pycore_runtime.h>\n#include <stddef.h>\n#include <stdio.h>\ntypedef struct _frame PyFrameObject_;\n\
          #define FIELD(S, F) printf(\"%s %s %zu %zu\\n\", #S, #F, offsetof(S, F), sizeof(((S *)0)->F))\n\
          int main(void) {\n",
     );

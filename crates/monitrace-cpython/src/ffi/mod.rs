@@ -12,12 +12,12 @@ pub mod ceval;
 pub mod classobject;
 #[cfg(not(Py_3_12))]
 pub mod code;
+#[cfg(Py_3_13)]
+pub mod debug_offsets;
 #[cfg(not(Py_3_12))]
 pub mod frame;
 #[cfg(not(Py_3_12))]
 pub mod genobject;
-#[cfg(Py_3_13)]
-pub mod monitoring;
 pub mod pystate;
 #[cfg(not(Py_3_12))]
 pub mod sysmodule;
@@ -45,7 +45,11 @@ pub(crate) use fields;
 
 /// Every field that this crate reads or writes through a declaration of its own.
 #[cfg(Py_3_12)]
-pub const LAYOUT: &[&[Field]] = &[pystate::THREAD_FIELDS];
+pub const LAYOUT: &[&[Field]] = &[
+    pystate::THREAD_FIELDS,
+    #[cfg(Py_3_13)]
+    debug_offsets::FIELDS,
+];
 
 /// Every field that this crate reads or writes through a declaration of its own.
 #[cfg(not(Py_3_12))]

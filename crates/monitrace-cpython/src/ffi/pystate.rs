@@ -94,7 +94,7 @@ mod of_3_11 {
     }
 
     pub const THREAD_FIELDS: &[crate::ffi::Field] = crate::ffi::fields!(ThreadState as "PyThreadState":
-        interp, tracing, cframe, c_profilefunc, c_tracefunc, c_traceobj, datastack_top, datastack_limit,
+        interp, tracing, cframe, c_profilefunc, c_tracefunc, c_traceobj, curexc_type, datastack_top, datastack_limit,
     );
 
     pub const CFRAME_FIELDS: &[crate::ffi::Field] = crate::ffi::fields!(CFrame as "_PyCFrame":
@@ -112,8 +112,8 @@ mod of_3_11 {
 
 #[cfg(Py_3_12)]
 mod since_3_12 {
-    use pyo3::ffi::PyInterpreterState;
-    use std::ffi::{c_int, c_uint};
+    use pyo3::ffi::{PyInterpreterState, PyObject};
+    use std::ffi::{c_int, c_uint, c_void};
 
     /// The beginning of `PyThreadState`. Never made here, only pointed to: there is more behind it.
     #[repr(C)]
@@ -139,9 +139,23 @@ mod since_3_12 {
         pub recursion_headroom: c_int,
         pub tracing: c_int,
         pub what_event: c_int,
+        /// `cframe` on 3.12.
+        pub current_frame: *mut c_void,
+        #[cfg(Py_3_15)]
+        pub base_frame: *mut c_void,
+        #[cfg(Py_3_15)]
+        pub last_profiled_frame: *mut c_void,
+        #[cfg(Py_3_15)]
+        pub last_profiled_frame_seq: usize,
+        pub c_profilefunc: Option<unsafe extern "C" fn()>,
+        pub c_tracefunc: Option<unsafe extern "C" fn()>,
+        pub c_profileobj: *mut PyObject,
+        pub c_traceobj: *mut PyObject,
+        pub current_exception: *mut PyObject,
     }
 
     pub const THREAD_FIELDS: &[crate::ffi::Field] = crate::ffi::fields!(ThreadState as "PyThreadState":
         interp, py_recursion_remaining, py_recursion_limit, recursion_headroom, tracing, what_event,
+        c_profilefunc, c_tracefunc, c_profileobj, c_traceobj, current_exception,
     );
 }

@@ -3,12 +3,13 @@
 
 use super::monitor;
 use super::records::{CodePtr, Original, is_code};
+use crate::arguments::Arguments;
 use crate::callback::{Constants, PythonCallback, constants};
 use crate::event_ids;
 use crate::host::Raised;
 use crate::producer;
 use monitrace_core::{Event, EventSet, MonitorError, ToolId};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -52,64 +53,20 @@ fn make(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     Ok(module)
 }
 
-/// Positional arguments only, as many as CPython's own argument clinic asks for.
-struct Arguments<'py>(Bound<'py, PyTuple>);
-
-impl<'py> Arguments<'py> {
-    fn check(
-        name: &str,
-        count: usize,
-        args: Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Self> {
-        if kwargs.is_some_and(|kwargs| !kwargs.is_empty()) {
-            return Err(PyTypeError::new_err(format!("sys.monitoring.{name}() takes no keyword arguments")));
-        }
-        let given = args.len();
-        if given == count {
-            return Ok(Arguments(args));
-        }
-        Err(PyTypeError::new_err(match count {
-            0 => format!("sys.monitoring.{name}() takes no arguments ({given} given)"),
-            1 => format!("sys.monitoring.{name}() takes exactly one argument ({given} given)"),
-            _ => format!("{name} expected {count} arguments, got {given}"),
-        }))
-    }
-
-    fn object(&self, index: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.0.get_item(index)
-    }
-
-    /// An argument that is an `int` in C.
-    fn number(&self, index: usize) -> PyResult<c_int> {
-        let py = self.0.py();
-        self.object(index)?.extract().map_err(|error: PyErr| {
-            if error.is_instance_of::<PyOverflowError>(py) {
-                return PyOverflowError::new_err("Python int too large to convert to C int");
-            }
-            error
-        })
-    }
-
-    fn tool(&self, index: usize) -> PyResult<ToolId> {
-        checked(ToolId::new(self.number(index)?.into()))
-    }
-
-    /// A code object or a code-like, which stays alive as long as the arguments.
-    fn code(&self, index: usize) -> PyResult<Code<'py>> {
-        let object = self.object(index)?;
-        if is_code(object.as_ptr()) {
-            return Ok(Code::Object(object.as_ptr().cast()));
-        }
-        producer::check(&object)?;
-        Ok(Code::Like(object))
-    }
-}
-
 /// What local events can be set on.
 enum Code<'py> {
     Object(CodePtr),
     Like(Bound<'py, PyAny>),
+}
+
+/// An argument that is a code object or a code-like, which stays alive as long as the arguments.
+fn code_argument<'py>(args: &Arguments<'py>, index: usize) -> PyResult<Code<'py>> {
+    let object = args.object(index)?;
+    if is_code(object.as_ptr()) {
+        return Ok(Code::Object(object.as_ptr().cast()));
+    }
+    producer::check(&object)?;
+    Ok(Code::Like(object))
 }
 
 fn checked<T>(result: Result<T, MonitorError>) -> PyResult<T> {
@@ -211,7 +168,7 @@ fn set_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> P
 fn get_local_events(args: Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<u32> {
     let args = Arguments::check("get_local_events", 2, args, kwargs)?;
     let tool = args.number(0)?;
-    let code = args.code(1)?;
+    let code = code_argument(&args, 1)?;
     let tool = checked(ToolId::new(tool.into()))?;
     Ok(event_ids::bits(match code {
         Code::Object(code) => {
@@ -231,7 +188,7 @@ fn set_local_events(
     const ANCILLARY: EventSet = EventSet::C_RETURN.union(EventSet::C_RAISE);
     let args = Arguments::check("set_local_events", 3, args, kwargs)?;
     let (tool, bits) = (args.number(0)?, args.number(2)?);
-    let code = args.code(1)?;
+    let code = code_argument(&args, 1)?;
     let tool = checked(ToolId::new(tool.into()))?;
     let events = match event_set(bits) {
         Some(events) if (events - ANCILLARY - EventSet::LOCAL).is_empty() => events,

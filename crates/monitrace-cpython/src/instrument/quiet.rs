@@ -3,12 +3,44 @@
 //! Inlined by hand instead of `PyThreadState_EnterTracing`: this runs for every active event.
 
 use crate::ffi::pystate::{_PyThreadState_UncheckedGet, CFrame, ThreadState};
+use pyo3::prelude::*;
+use std::marker::PhantomData;
 
 /// The current thread, muted until this is dropped.
 pub struct Quiet {
     thread: *mut ThreadState,
     cframe: *mut CFrame,
     use_tracing: u8,
+}
+
+/// The thread that this runs in, looked up once. It stays on its thread.
+#[derive(Clone, Copy)]
+pub struct Thread<'py> {
+    state: *mut ThreadState,
+    attached: PhantomData<Python<'py>>,
+}
+
+impl<'py> Thread<'py> {
+    /// The current one.
+    #[inline]
+    pub fn current(_py: Python<'py>) -> Thread<'py> {
+        // SAFETY: reads a global of the interpreter.
+        Thread { state: unsafe { _PyThreadState_UncheckedGet() }, attached: PhantomData }
+    }
+
+    /// Whether it is mute: it runs a callback, or a trace function.
+    #[inline]
+    pub(crate) fn is_quiet(self) -> bool {
+        // SAFETY: the thread is attached for as long as this lives, so it has a thread state.
+        unsafe { (*self.state).tracing != 0 }
+    }
+
+    /// Whether an exception is set.
+    #[inline]
+    pub fn is_raised(self) -> bool {
+        // SAFETY: as above.
+        unsafe { !(*self.state).curexc_type.is_null() }
+    }
 }
 
 /// Whether the current thread is mute: it runs a callback, or a trace function.

@@ -1,73 +1,58 @@
-//! 3.12 and later: what `install` puts into `sys.monitoring`: `set_local_events` and
-//! `get_local_events` that take code-likes too. On 3.12 and 3.13 `free_tool_id` as well, for it has to
-//! tell that a tool is gone.
+//! 3.12 and later: what `install` puts into `sys.monitoring`. Everywhere `set_local_events` and
+//! `get_local_events` that take code-likes too; on 3.12 and 3.13 also what `topup` has.
 //!
-//! Code objects go straight to the interpreter's functions, and so does every argument that is wrong:
-//! its words are the interpreter's. Nothing else of the module is changed.
+//! Code objects go to the interpreter's functions, and so do arguments that are wrong: its words are
+//! the interpreter's. Nothing else of the module is changed.
 
 #![forbid(unsafe_code)]
 
+use super::own;
+#[cfg(not(Py_3_14))]
+use super::topup::{self, of_code};
 use crate::{event_ids, producer};
 use monitrace_core::{EventSet, ToolId};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyCode, PyDict, PyModule, PyTuple};
+use pyo3::types::{PyCode, PyDict, PyInt, PyModule, PyTuple};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-/// The interpreter's own functions.
-struct Natives {
-    set_local_events: Py<PyAny>,
-    get_local_events: Py<PyAny>,
-    #[cfg(not(Py_3_14))]
-    free_tool_id: Py<PyAny>,
-    /// A code object of nobody, for which the interpreter looks at the other arguments.
-    nobody: Py<PyAny>,
-}
-
-static NATIVES: PyOnceLock<Natives> = PyOnceLock::new();
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
 /// Puts our functions in place. Twice is once.
 pub(super) fn install(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = monitoring.py();
     if INSTALLED.swap(true, Relaxed) {
         return Ok(());
     }
-    NATIVES.get_or_try_init(py, || -> PyResult<Natives> {
-        let nobody = py.import("builtins")?.call_method1("compile", ("", "<monitrace>", "exec"))?;
-        Ok(Natives {
-            set_local_events: monitoring.getattr("set_local_events")?.unbind(),
-            get_local_events: monitoring.getattr("get_local_events")?.unbind(),
-            #[cfg(not(Py_3_14))]
-            free_tool_id: monitoring.getattr("free_tool_id")?.unbind(),
-            nobody: nobody.unbind(),
-        })
-    })?;
-    monitoring.setattr("set_local_events", wrap_pyfunction!(set_local_events, py)?)?;
-    monitoring.setattr("get_local_events", wrap_pyfunction!(get_local_events, py)?)?;
     #[cfg(not(Py_3_14))]
-    monitoring.setattr("free_tool_id", wrap_pyfunction!(free_tool_id, py)?)?;
-    Ok(())
+    topup::install(monitoring)?;
+    own::replace(monitoring, "set_local_events", wrap_pyfunction!(set_local_events, monitoring)?.as_any())?;
+    own::replace(monitoring, "get_local_events", wrap_pyfunction!(get_local_events, monitoring)?.as_any())
 }
 
 /// Puts the interpreter's own functions back.
+///
+/// # Errors
+/// `RuntimeError` naming the tools that use what would be taken away.
 pub(super) fn uninstall(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
-    if INSTALLED.swap(false, Relaxed)
-        && let Some(natives) = NATIVES.get(monitoring.py())
-    {
-        monitoring.setattr("set_local_events", &natives.set_local_events)?;
-        monitoring.setattr("get_local_events", &natives.get_local_events)?;
-        #[cfg(not(Py_3_14))]
-        monitoring.setattr("free_tool_id", &natives.free_tool_id)?;
+    if !INSTALLED.load(Relaxed) {
+        return Ok(());
     }
-    Ok(())
+    #[cfg(not(Py_3_14))]
+    topup::check_unused(monitoring.py())?;
+    INSTALLED.store(false, Relaxed);
+    #[cfg(not(Py_3_14))]
+    topup::uninstall(monitoring)?;
+    own::restore(monitoring, "set_local_events")?;
+    own::restore(monitoring, "get_local_events")
 }
 
-fn natives(py: Python<'_>) -> PyResult<&Natives> {
-    NATIVES
-        .get(py)
-        .ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("monitrace.install() was not called"))
+/// A code object of nobody, for which the interpreter looks at the other arguments.
+fn nobody(py: Python<'_>) -> PyResult<&Py<PyAny>> {
+    static NOBODY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    NOBODY.get_or_try_init(py, || {
+        Ok(py.import("builtins")?.call_method1("compile", ("", "<monitrace>", "exec"))?.unbind())
+    })
 }
 
 /// The code-like among the arguments, if there is one where a code object is expected.
@@ -92,21 +77,21 @@ fn set_local_events(
     py: Python<'_>,
     args: Bound<'_, PyTuple>,
     kwargs: Option<&Bound<'_, PyDict>>,
-) -> PyResult<Py<PyAny>> {
-    let natives = natives(py)?;
+) -> PyResult<()> {
     let Some(code) = code_like(&args, kwargs, 3)? else {
-        return natives.set_local_events.call(py, args, kwargs);
+        return of_code::set_local_events(py, args, kwargs);
     };
     let (tool, bits) = (args.get_item(0)?, args.get_item(2)?);
-    natives.set_local_events.call1(py, (&tool, &natives.nobody, &bits))?;
-    natives.set_local_events.call1(py, (&tool, &natives.nobody, 0))?;
+    for bits in [&bits, PyInt::new(py, 0).as_any()] {
+        let args = PyTuple::new(py, [&tool, nobody(py)?.bind(py), bits])?;
+        of_code::set_local_events(py, args, None)?;
+    }
     let ancillary = EventSet::C_RETURN | EventSet::C_RAISE;
     let events = event_ids::set(bits.extract()?).unwrap_or_default() - ancillary;
     let tool = known_tool(tool.extract()?)?;
     marks::check(py)?;
     producer::set_local_events(&code, tool, events)?;
-    marks::set(py, tool)?;
-    Ok(py.None())
+    marks::set(py, tool)
 }
 
 #[pyfunction]
@@ -115,17 +100,37 @@ fn get_local_events(
     py: Python<'_>,
     args: Bound<'_, PyTuple>,
     kwargs: Option<&Bound<'_, PyDict>>,
-) -> PyResult<Py<PyAny>> {
-    let natives = natives(py)?;
+) -> PyResult<u32> {
     let Some(code) = code_like(&args, kwargs, 2)? else {
-        return natives.get_local_events.call(py, args, kwargs);
+        return of_code::get_local_events(py, args, kwargs);
     };
     let tool = args.get_item(0)?;
-    natives.get_local_events.call1(py, (&tool, &natives.nobody))?;
+    own::call(py, intern!(py, "get_local_events"), (&tool, nobody(py)?))?;
     let tool = known_tool(tool.extract()?)?;
     marks::check(py)?;
-    let events = producer::local_events(&code, tool);
-    Ok(native_bits(events).into_pyobject(py)?.into_any().unbind())
+    Ok(native_bits(producer::local_events(&code, tool)))
+}
+
+/// Of code objects, and of what is none: the interpreter's own.
+#[cfg(Py_3_14)]
+mod of_code {
+    use super::*;
+
+    pub(super) fn set_local_events(
+        py: Python<'_>,
+        args: Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        own::function(py, intern!(py, "set_local_events"))?.call(args, kwargs).map(drop)
+    }
+
+    pub(super) fn get_local_events(
+        py: Python<'_>,
+        args: Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<u32> {
+        own::function(py, intern!(py, "get_local_events"))?.call(args, kwargs)?.extract()
+    }
 }
 
 /// The interpreter has looked at the number already.
@@ -139,21 +144,6 @@ fn native_bits(events: EventSet) -> u32 {
         return event_ids::bits(events - EventSet::BRANCH) | event_ids::BRANCH;
     }
     event_ids::bits(events)
-}
-
-/// 3.12 and 3.13: a tool that is gone has no local events; its code objects' are the interpreter's
-/// affair.
-#[cfg(not(Py_3_14))]
-#[pyfunction]
-#[pyo3(signature = (*args, **kwargs), text_signature = "($module, tool_id, /)")]
-fn free_tool_id(
-    py: Python<'_>,
-    args: Bound<'_, PyTuple>,
-    kwargs: Option<&Bound<'_, PyDict>>,
-) -> PyResult<Py<PyAny>> {
-    let answer = natives(py)?.free_tool_id.call(py, &args, kwargs)?;
-    producer::clear(known_tool(args.get_item(0)?.extract()?)?);
-    Ok(answer)
 }
 
 /// Brings the local events of code-likes in line with the tools that there are.
@@ -190,7 +180,7 @@ mod marks {
                 builtins.call_method1("compile", ("", "<monitrace>", "exec"))?.unbind()
             }
         };
-        natives(py)?.set_local_events.call1(py, (tool.index(), &code, MARKED))?;
+        own::call(py, intern!(py, "set_local_events"), (tool.index(), &code, MARKED))?;
         *MARKS[tool.index()].lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
         Ok(())
     }
@@ -212,10 +202,8 @@ mod marks {
 
     fn check_tool(py: Python<'_>, tool: ToolId) -> PyResult<()> {
         let Some(code) = mark(py, tool) else { return Ok(()) };
-        let monitoring = super::super::monitoring(py)?;
-        let natives = natives(py)?;
         let is_free = |id: ToolId| -> PyResult<bool> {
-            Ok(monitoring.call_method1("get_tool", (id.index(),))?.is_none())
+            Ok(own::call(py, intern!(py, "get_tool"), (id.index(),))?.is_none())
         };
         let mut gone = is_free(tool)?;
         if !gone {
@@ -229,16 +217,17 @@ mod marks {
             }
             if let Some((id, free)) = other {
                 if free {
-                    monitoring.call_method1("use_tool_id", (id.index(), "monitrace"))?;
+                    own::call(py, intern!(py, "use_tool_id"), (id.index(), "monitrace"))?;
                 }
                 for bits in [MARKED, 0] {
-                    natives.set_local_events.call1(py, (id.index(), &code, bits))?;
+                    own::call(py, intern!(py, "set_local_events"), (id.index(), &code, bits))?;
                 }
                 if free {
-                    monitoring.call_method1("free_tool_id", (id.index(),))?;
+                    own::call(py, intern!(py, "free_tool_id"), (id.index(),))?;
                 }
             }
-            let left: u32 = natives.get_local_events.call1(py, (tool.index(), &code))?.extract(py)?;
+            let left: u32 =
+                own::call(py, intern!(py, "get_local_events"), (tool.index(), &code))?.extract()?;
             gone = left == 0;
         }
         if gone {
@@ -250,7 +239,7 @@ mod marks {
     }
 }
 
-/// 3.12 and 3.13: `free_tool_id` tells.
+/// 3.12 and 3.13: our `free_tool_id` and `clear_tool_id` tell.
 #[cfg(not(Py_3_14))]
 mod marks {
     use super::*;

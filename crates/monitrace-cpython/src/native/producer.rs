@@ -2,23 +2,24 @@
 //!
 //! From 3.13 on the interpreter's own functions tell of them, to the tools that the state given to them
 //! names. 3.12 has none: there, and for `C_RETURN` and `C_RAISE`, whose documented arguments those
-//! functions do not pass, the callbacks are read from the interpreter's table ([`Cells`]). This must
-//! never keep tools, events or callbacks of its own.
+//! functions do not pass, the callbacks are read from the interpreter's table ([`Cells`]); so they are for
+//! the sides of branches from 3.14 on. This must never keep tools, events or callbacks of its own.
 
 #![allow(unsafe_code)]
 
 use super::cells::Cells;
-use super::quiet;
+pub use super::quiet::Thread;
 use crate::event_ids;
-use crate::producer::{Occurrence, State, Tools, WORDS};
+use crate::producer::{Occurrence, Tools, WORDS};
 use crate::{CPython, Raised};
+use monitrace::table::State;
 use monitrace_core::{Event, Host, Payload, Reply, ToolId, ToolSet, dispatch};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 #[cfg(not(Py_3_13))]
 pub(crate) use by_table::{configuration_version, enter, fire, installed, is_up_to_date, tools};
@@ -30,9 +31,20 @@ pub(crate) fn thread() -> u64 {
     CPython.thread()
 }
 
+/// The callbacks, looked for once: at the first event that needs them, since scopes may be filled by the
+/// interpreter alone. Audit hooks run then, as callbacks do.
+fn cells(py: Python<'_>) -> Option<&'static Cells> {
+    // Set before: hooks may fire events, which go on without.
+    static TRIED: AtomicBool = AtomicBool::new(false);
+    if Cells::found().is_none() && !TRIED.swap(true, Relaxed) {
+        let _ = Cells::find(py);
+    }
+    Cells::found()
+}
+
 /// Whether some tool listens to `C_RETURN` or `C_RAISE`.
 pub(crate) fn ends_are_heard(py: Python<'_>) -> bool {
-    let Ok(cells) = Cells::find(py) else { return false };
+    let Some(cells) = cells(py) else { return false };
     ToolId::all().any(|tool| {
         [Event::CReturn, Event::CRaise]
             .into_iter()
@@ -65,7 +77,7 @@ fn fire_by_table(
     occurrence: &Occurrence<'_, '_>,
     disabled: impl Fn(Tools),
 ) -> PyResult<()> {
-    let Some(_quiet) = quiet::quiet(py) else { return Ok(()) };
+    let Some(_quiet) = occurrence.thread.quiet() else { return Ok(()) };
     let (disable, missing) = constants(py)?;
     let none = ptr::null_mut();
     let position = match occurrence.event {
@@ -90,7 +102,13 @@ fn fire_by_table(
     };
     let id = callback_id(occurrence.event);
     let tell = |tool: ToolId| -> Result<Reply, Raised> {
-        let Some(callback) = cells.callback(py, tool, id) else { return Ok(Reply::Continue) };
+        let callback = cells.callback_in(py, occurrence.thread, tool, id);
+        #[cfg(Py_3_14)]
+        let callback = match callback {
+            Some(callback) => unwrapped::callable(py, tool, id, callback)?,
+            None => None,
+        };
+        let Some(callback) = callback else { return Ok(Reply::Continue) };
         // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
         let args = [none, occurrence.code_like.as_ptr(), position.as_ptr(), third, fourth];
         // SAFETY: `args` holds as many live objects as `count` says, behind a spare slot; the callback
@@ -121,19 +139,79 @@ fn fire_by_table(
     told.map_err(|raised| raised.0)
 }
 
+/// 3.14 and later: the interpreter wraps what is registered for the deprecated `BRANCH`, once for each
+/// side, and gives it back unwrapped. The wrapper takes what stands for the code for a code object and
+/// looks at its instructions; where there are none, it must not be called.
+#[cfg(Py_3_14)]
+mod unwrapped {
+    use super::*;
+    use pyo3::intern;
+    use std::ffi::CStr;
+    use std::sync::atomic::AtomicUsize;
+
+    const WORD: usize = size_of::<usize>();
+    const WRAPPER: &CStr = c"sys.monitoring.branch_event_handler";
+
+    /// The callable that was registered; `None` if it cannot be told.
+    pub(super) fn callable<'py>(
+        py: Python<'py>,
+        tool: ToolId,
+        id: u8,
+        callback: Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        // SAFETY: types have a name that ends, and live as long as their objects.
+        let name = unsafe { CStr::from_ptr((*ffi::Py_TYPE(callback.as_ptr())).tp_name) };
+        if name != WRAPPER {
+            return Ok(Some(callback));
+        }
+        /// How far into a wrapper the callable is, once that is known.
+        static OFFSET: AtomicUsize = AtomicUsize::new(0);
+        if OFFSET.load(Relaxed) == 0 {
+            let Some(offset) = find(py, tool, id, &callback)? else { return Ok(None) };
+            OFFSET.store(offset, Relaxed);
+        }
+        // SAFETY: a wrapper has a reference of its own to the callable, there.
+        Ok(unsafe {
+            let callable = callback.as_ptr().byte_add(OFFSET.load(Relaxed)).cast::<*mut ffi::PyObject>();
+            Some(Bound::from_borrowed_ptr(py, *callable))
+        })
+    }
+
+    /// Has the interpreter unwrap a wrapper, and looks whether the callable is where it can be told.
+    fn find(py: Python<'_>, tool: ToolId, id: u8, wrapper: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        let register = |callback: &Py<PyAny>| {
+            super::super::own::call(py, intern!(py, "register_callback"), (tool.index(), 1 << id, callback))
+        };
+        let callable = register(&py.None())?;
+        // A wrapper is registered as it is, not wrapped again.
+        let meanwhile = register(wrapper.as_unbound())?;
+        if !meanwhile.is_none() {
+            register(meanwhile.as_unbound())?;
+        }
+        // Behind the function that calls it, if anywhere.
+        // SAFETY: the fields of a type, and a word within one of its objects.
+        let found = unsafe {
+            let kind = ffi::Py_TYPE(wrapper.as_ptr());
+            let place = (*kind).tp_vectorcall_offset as usize + WORD;
+            let is_within = place > WORD && place + WORD <= (*kind).tp_basicsize as usize;
+            let is_it = is_within
+                && wrapper.as_ptr().byte_add(place).cast::<usize>().read_volatile()
+                    == callable.as_ptr().addr();
+            is_it.then_some(place)
+        };
+        Ok(found)
+    }
+}
+
 /// 3.12: the interpreter has no functions for it.
 #[cfg(not(Py_3_13))]
 mod by_table {
     use super::*;
-    use std::sync::OnceLock;
-
-    /// Where to look, once it is installed.
-    static CELLS: OnceLock<&'static Cells> = OnceLock::new();
 
     /// There may be listeners from now on: scopes are served.
     pub(crate) fn installed(py: Python<'_>) -> PyResult<()> {
-        let cells = Cells::find(py)?;
-        if CELLS.set(cells).is_ok() {
+        if Cells::found().is_none() {
+            let cells = Cells::find(py)?;
             WORDS.configuration.store(cells.version_address(py).cast_mut(), Relaxed);
             WORDS.raise(WORDS.direct.load(Relaxed) != 0);
         }
@@ -142,7 +220,7 @@ mod by_table {
 
     /// The interpreter's version.
     pub(crate) fn configuration_version(py: Python<'_>) -> u64 {
-        CELLS.get().map_or(0, |cells| cells.version(py))
+        Cells::found().map_or(0, |cells| cells.version(py))
     }
 
     /// The version of scopes that are up to date.
@@ -165,12 +243,11 @@ mod by_table {
         let mut tools = [0; Event::COUNT];
         // Read before the events: a change in between is then noticed at the next entry.
         let version = current(py);
-        if CELLS.get().is_none() {
+        if Cells::found().is_none() {
             return Ok((version, tools));
         }
-        let monitoring = super::super::monitoring(py)?;
         for tool in ToolId::all() {
-            let bits: u32 = monitoring.call_method1("get_events", (tool.index(),))?.extract()?;
+            let bits = super::super::sides::events(py, tool)?;
             for event in crate::producer::heard(event_ids::set(bits).unwrap_or_default()).events() {
                 tools[event as usize] |= ToolSet::from(tool).bits();
             }
@@ -185,7 +262,7 @@ mod by_table {
         occurrence: &Occurrence<'_, '_>,
         disabled: impl Fn(Tools),
     ) -> PyResult<()> {
-        let Some(cells) = CELLS.get() else { return Ok(()) };
+        let Some(cells) = Cells::found() else { return Ok(()) };
         super::super::branches::declare(occurrence.event, || {
             fire_by_table(py, cells, tools, occurrence, disabled)
         })
@@ -196,8 +273,9 @@ mod by_table {
 #[cfg(Py_3_13)]
 mod through_interpreter {
     use super::*;
-    use crate::ffi::monitoring as api;
+    use monitrace::native as api;
     use pyo3::ffi::PyObject;
+    use pyo3::types::PyCode;
     use std::ffi::c_int;
 
     /// Set in every version that is ours and not the interpreter's.
@@ -253,7 +331,7 @@ mod through_interpreter {
     pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [Tools; Event::COUNT])> {
         super::super::namespace::check_tools(py)?;
         let ids: Vec<u8> = (0..=LAST).collect();
-        let states: Vec<State> = ids.iter().map(|_| State::with(0)).collect();
+        let states: Vec<State> = ids.iter().map(|_| State::new(0)).collect();
         let version = Cell::new(0);
         enter(&states, &version, &ids);
         let mut tools = [0; Event::COUNT];
@@ -262,7 +340,13 @@ mod through_interpreter {
                 Event::CReturn | Event::CRaise => Event::Call,
                 event => event,
             };
-            tools[event as usize] = states.get(usize::from(callback_id(asked))).map_or(0, State::active);
+            let asked = states.get(usize::from(callback_id(asked))).map_or(0, State::active);
+            #[cfg(not(Py_3_14))]
+            let asked = match event {
+                Event::BranchLeft | Event::BranchRight => super::super::sides::among(asked, event),
+                _ => asked,
+            };
+            tools[event as usize] = asked;
         }
         Ok((ours(version.get()), tools))
     }
@@ -274,23 +358,19 @@ mod through_interpreter {
         occurrence: &Occurrence<'_, '_>,
         disabled: impl Fn(Tools),
     ) -> PyResult<()> {
-        // The interpreter's functions do not look.
-        if quiet::is_quiet(py) {
-            return Ok(());
-        }
         let (_, missing) = constants(py)?;
-        if matches!(occurrence.event, Event::CReturn | Event::CRaise)
-            && let Ok(cells) = Cells::find(py)
+        if has_no_function(occurrence)
+            && let Some(cells) = cells(py)
         {
             fire_by_table(py, cells, tools, occurrence, disabled)?;
             // What is left are the interpreter's own tools, which know its arguments.
-            let state = State::with(tools & !ToolSet::ALL.bits());
+            let state = State::new(tools & !ToolSet::ALL.bits());
             return match state.active() != 0 && call_interpreter(&state, occurrence, missing) < 0 {
                 true => Err(PyErr::fetch(py)),
                 false => Ok(()),
             };
         }
-        let state = State::with(tools);
+        let state = State::new(tools);
         #[cfg(Py_3_14)]
         let told = call_interpreter(&state, occurrence, missing);
         #[cfg(not(Py_3_14))]
@@ -301,8 +381,61 @@ mod through_interpreter {
         if told < 0 { Err(PyErr::fetch(py)) } else { Ok(()) }
     }
 
+    /// Whether the interpreter's function does other than documented.
+    fn has_no_function(occurrence: &Occurrence<'_, '_>) -> bool {
+        match occurrence.event {
+            Event::CReturn | Event::CRaise => true,
+            // What it wraps callables for `BRANCH` in reads the code's instructions.
+            Event::BranchLeft | Event::BranchRight => {
+                cfg!(Py_3_14) && !occurrence.code_like.is_instance_of::<PyCode>()
+            }
+            _ => false,
+        }
+    }
+
+    type Place = unsafe extern "C" fn(*mut State, *mut PyObject, i32) -> c_int;
+    type Value = unsafe extern "C" fn(*mut State, *mut PyObject, i32, *mut PyObject) -> c_int;
+
+    /// The interpreter's function for an event, by what it takes.
+    enum Function {
+        Place(Place),
+        Value(Value),
+        /// It tells of the current exception.
+        Exception(Place),
+        Call,
+        Line,
+        /// No function fires it, in any version.
+        None,
+    }
+
+    fn function(event: Event) -> Function {
+        match event {
+            Event::PyStart => Function::Place(api::_PyMonitoring_FirePyStartEvent),
+            Event::PyResume => Function::Place(api::_PyMonitoring_FirePyResumeEvent),
+            Event::PyReturn => Function::Value(api::_PyMonitoring_FirePyReturnEvent),
+            Event::PyYield => Function::Value(api::_PyMonitoring_FirePyYieldEvent),
+            Event::Call => Function::Call,
+            Event::Line => Function::Line,
+            Event::Instruction => Function::None,
+            Event::Jump => Function::Value(api::_PyMonitoring_FireJumpEvent),
+            #[cfg(Py_3_14)]
+            Event::BranchLeft => Function::Value(api::_PyMonitoring_FireBranchLeftEvent),
+            #[cfg(Py_3_14)]
+            Event::BranchRight => Function::Value(api::_PyMonitoring_FireBranchRightEvent),
+            #[cfg(not(Py_3_14))]
+            Event::BranchLeft | Event::BranchRight => Function::Value(api::_PyMonitoring_FireBranchEvent),
+            Event::StopIteration => Function::Value(api::_PyMonitoring_FireStopIterationEvent),
+            Event::Raise => Function::Exception(api::_PyMonitoring_FireRaiseEvent),
+            Event::ExceptionHandled => Function::Exception(api::_PyMonitoring_FireExceptionHandledEvent),
+            Event::PyUnwind => Function::Exception(api::_PyMonitoring_FirePyUnwindEvent),
+            Event::PyThrow => Function::Exception(api::_PyMonitoring_FirePyThrowEvent),
+            Event::Reraise => Function::Exception(api::_PyMonitoring_FireReraiseEvent),
+            Event::CReturn => Function::Value(api::_PyMonitoring_FireCReturnEvent),
+            Event::CRaise => Function::Exception(api::_PyMonitoring_FireCRaiseEvent),
+        }
+    }
+
     fn call_interpreter(state: &State, occurrence: &Occurrence<'_, '_>, missing: &Py<PyAny>) -> c_int {
-        let event = occurrence.event;
         let state = (&raw const *state).cast_mut();
         let code = occurrence.code_like.as_ptr();
         let offset = occurrence.offset as i32;
@@ -318,44 +451,13 @@ mod through_interpreter {
         // SAFETY: the GIL is held, the state is ours, and the objects are borrowed from the caller for as
         // long as this lasts; each function gets what its header asks for.
         unsafe {
-            match event {
-                Event::PyStart => api::_PyMonitoring_FirePyStartEvent(state, code, offset),
-                Event::PyResume => api::_PyMonitoring_FirePyResumeEvent(state, code, offset),
-                Event::Line => api::_PyMonitoring_FireLineEvent(state, code, offset, occurrence.line),
-                Event::Call => api::_PyMonitoring_FireCallEvent(state, code, offset, value, arg0),
-                Event::PyReturn => api::_PyMonitoring_FirePyReturnEvent(state, code, offset, value),
-                Event::PyYield => api::_PyMonitoring_FirePyYieldEvent(state, code, offset, value),
-                Event::CReturn => api::_PyMonitoring_FireCReturnEvent(state, code, offset, value),
-                Event::StopIteration => api::_PyMonitoring_FireStopIterationEvent(state, code, offset, value),
-                Event::Jump => api::_PyMonitoring_FireJumpEvent(state, code, offset, value),
-                #[cfg(Py_3_14)]
-                Event::BranchLeft => api::_PyMonitoring_FireBranchLeftEvent(state, code, offset, value),
-                #[cfg(Py_3_14)]
-                Event::BranchRight => api::_PyMonitoring_FireBranchRightEvent(state, code, offset, value),
-                #[cfg(not(Py_3_14))]
-                Event::BranchLeft | Event::BranchRight => {
-                    api::_PyMonitoring_FireBranchEvent(state, code, offset, value)
-                }
-                Event::Raise => {
-                    with_current(value, || api::_PyMonitoring_FireRaiseEvent(state, code, offset))
-                }
-                Event::Reraise => {
-                    with_current(value, || api::_PyMonitoring_FireReraiseEvent(state, code, offset))
-                }
-                Event::ExceptionHandled => {
-                    with_current(value, || api::_PyMonitoring_FireExceptionHandledEvent(state, code, offset))
-                }
-                Event::PyUnwind => {
-                    with_current(value, || api::_PyMonitoring_FirePyUnwindEvent(state, code, offset))
-                }
-                Event::PyThrow => {
-                    with_current(value, || api::_PyMonitoring_FirePyThrowEvent(state, code, offset))
-                }
-                Event::CRaise => {
-                    with_current(value, || api::_PyMonitoring_FireCRaiseEvent(state, code, offset))
-                }
-                // No function fires it, in any version.
-                Event::Instruction => 0,
+            match function(occurrence.event) {
+                Function::Place(fire) => fire(state, code, offset),
+                Function::Value(fire) => fire(state, code, offset, value),
+                Function::Exception(fire) => with_current(value, || fire(state, code, offset)),
+                Function::Call => api::_PyMonitoring_FireCallEvent(state, code, offset, value, arg0),
+                Function::Line => api::_PyMonitoring_FireLineEvent(state, code, offset, occurrence.line),
+                Function::None => 0,
             }
         }
     }

@@ -15,6 +15,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCode, PyDict, PyIterator, PyList, PyString, PyTuple};
 use pyo3::{IntoPyObjectExt, intern};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// A code object for code that is not Python's.
 ///
@@ -41,13 +42,19 @@ const _: () = assert!(core::mem::offset_of!(CodeLike, image) == 0);
 /// The offsets of a branch, of where it goes on and of where it jumps.
 type Branch = (u32, u32, u32);
 
+/// Where the class is, once there is an instance: a look that costs less than asking for the class.
+static TYPE: AtomicUsize = AtomicUsize::new(0);
+
 /// Each unit has two bytes, as in Python's own code.
 const UNIT: u32 = 2;
 
 impl CodeLike {
     /// The code-like that an object is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a CodeLike> {
+        if object.get_type_ptr().addr() != TYPE.load(Relaxed) {
+            return None;
+        }
         object.cast_exact::<CodeLike>().ok().map(Bound::get)
     }
 
@@ -65,6 +72,7 @@ impl CodeLike {
         branches: Box<[Branch]>,
         disabled: Option<Disabled>,
     ) -> PyResult<CodeLike> {
+        TYPE.store(code.py().get_type::<CodeLike>().as_ptr().addr(), Relaxed);
         Ok(CodeLike {
             image: Image::of(&code)?,
             code: code.unbind(),

@@ -4,7 +4,7 @@
 //! A call is kept from `CALL` until its end is told, and only while somebody listens to ends. It must
 //! not keep more than a few objects alive, however many calls have no end that is told.
 
-use super::{Occurrence, way};
+use super::{Occurrence, Tools, way};
 use monitrace_core::Payload;
 use pyo3::prelude::*;
 use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
@@ -16,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct LastCall<'py> {
     pub(super) callable: Bound<'py, PyAny>,
     pub(super) arg0: Option<Bound<'py, PyAny>>,
+    /// The tools that have disabled it, which do not hear of its end.
+    pub(super) disabled: Tools,
 }
 
 struct Kept {
@@ -26,48 +28,51 @@ struct Kept {
     address: usize,
     callable: Py<PyAny>,
     arg0: Option<Py<PyAny>>,
+    disabled: Tools,
+}
+
+impl Kept {
+    fn is_of(&self, occurrence: &Occurrence<'_, '_>) -> bool {
+        (self.thread, self.address) == (way::thread(), occurrence.code_like.as_ptr() as usize)
+    }
+
+    fn drop_now(self, py: Python<'_>) {
+        self.code_like.drop_ref(py);
+        self.callable.drop_ref(py);
+        if let Some(arg0) = self.arg0 {
+            arg0.drop_ref(py);
+        }
+    }
 }
 
 /// As many calls may be under way at once, in all threads, before the oldest is forgotten.
 const KEPT: usize = 256;
 
+/// What is taken out of it is to be dropped without the lock.
 static CALLS: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
-/// Whether there may be any: calls whose ends nobody listens to take no lock.
+/// Whether there may be any: one load where nobody listens to ends.
 static ANY: AtomicBool = AtomicBool::new(false);
 
 fn lock() -> MutexGuard<'static, VecDeque<Kept>> {
     CALLS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes the calls that `which` says out. Their objects are to be dropped without the lock.
-fn remove(which: impl Fn(&Kept) -> bool) -> Option<Kept> {
+/// Takes this thread's last call of the code-like out.
+fn remove(occurrence: &Occurrence<'_, '_>) -> Option<Kept> {
     if !ANY.load(Relaxed) {
         return None;
     }
     let mut calls = lock();
-    let index = calls.iter().rposition(which)?;
-    let kept = calls.remove(index);
-    ANY.store(!calls.is_empty(), Relaxed);
-    kept
+    let index = calls.iter().rposition(|kept| kept.is_of(occurrence))?;
+    calls.remove(index)
 }
 
-fn drop_now(py: Python<'_>, kept: Option<Kept>) {
-    if let Some(kept) = kept {
-        kept.code_like.drop_ref(py);
-        kept.callable.drop_ref(py);
-        if let Some(arg0) = kept.arg0 {
-            arg0.drop_ref(py);
-        }
-    }
-}
-
-/// Keeps what is called, in place of this code-like's call before.
-pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>) {
+/// Keeps what is called, in place of this code-like's call before. `disabled`: the tools that are not told
+/// of it.
+pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>, disabled: Tools) {
     let Payload::Call { callable, arg0 } = occurrence.payload else { return };
-    let (thread, address) = (way::thread(), occurrence.code_like.as_ptr() as usize);
-    let before = remove(|kept| (kept.thread, kept.address) == (thread, address));
-    drop_now(py, before);
     if !way::ends_are_heard(py) {
+        forget_all(py);
         return;
     }
     let code_like = match PyWeakrefReference::new(occurrence.code_like) {
@@ -75,31 +80,56 @@ pub(super) fn remember(py: Python<'_>, occurrence: &Occurrence<'_, '_>) {
         Err(_) => occurrence.code_like.clone().unbind(),
     };
     let kept = Kept {
-        thread,
+        thread: way::thread(),
         code_like,
-        address,
+        address: occurrence.code_like.as_ptr() as usize,
         callable: callable.clone_ref(py),
         arg0: arg0.map(|arg0| arg0.clone_ref(py)),
+        disabled,
     };
+    let before = remove(occurrence);
     let oldest = {
         let mut calls = lock();
         calls.push_back(kept);
         ANY.store(true, Relaxed);
         if calls.len() > KEPT { calls.pop_front() } else { None }
     };
-    drop_now(py, oldest);
+    for kept in [before, oldest].into_iter().flatten() {
+        kept.drop_now(py);
+    }
+}
+
+/// Who begins to listen must not be told of a call from before.
+fn forget_all(py: Python<'_>) {
+    if ANY.swap(false, Relaxed) {
+        let calls = std::mem::take(&mut *lock());
+        for kept in calls {
+            kept.drop_now(py);
+        }
+    }
+}
+
+/// Notes that these tools have disabled the last call.
+pub(super) fn disable(occurrence: &Occurrence<'_, '_>, tools: Tools) {
+    if ANY.load(Relaxed)
+        && let Some(kept) = lock().iter_mut().rfind(|kept| kept.is_of(occurrence))
+    {
+        kept.disabled |= tools;
+    }
 }
 
 /// The last call of a code-like in this thread, which is not known any more then.
-pub(super) fn take<'py>(py: Python<'py>, code_like: &Bound<'py, PyAny>) -> Option<LastCall<'py>> {
-    let (thread, address) = (way::thread(), code_like.as_ptr() as usize);
-    let kept = remove(|kept| (kept.thread, kept.address) == (thread, address))?;
-    let call =
-        LastCall { callable: kept.callable.into_bound(py), arg0: kept.arg0.map(|arg0| arg0.into_bound(py)) };
+pub(super) fn take<'py>(py: Python<'py>, occurrence: &Occurrence<'_, 'py>) -> Option<LastCall<'py>> {
+    let kept = remove(occurrence)?;
+    let call = LastCall {
+        callable: kept.callable.into_bound(py),
+        arg0: kept.arg0.map(|arg0| arg0.into_bound(py)),
+        disabled: kept.disabled,
+    };
     let known = kept.code_like.into_bound(py);
     let is_its = match known.cast::<PyWeakrefReference>() {
-        Ok(reference) => reference.upgrade().is_some_and(|alive| alive.is(code_like)),
-        Err(_) => known.is(code_like),
+        Ok(reference) => reference.upgrade().is_some_and(|alive| alive.is(occurrence.code_like)),
+        Err(_) => known.is(occurrence.code_like),
     };
     is_its.then_some(call)
 }

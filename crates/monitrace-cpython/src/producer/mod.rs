@@ -6,6 +6,7 @@
 
 mod code_like;
 mod disabled;
+mod disabled_calls;
 mod image;
 mod last_calls;
 mod local_events;
@@ -21,45 +22,22 @@ pub(crate) use local_events::heard;
 #[cfg(not(Py_3_12))]
 pub(crate) use local_events::listeners;
 pub(crate) use local_events::{check, clear, local_events, set_local_events};
+use monitrace::table::{GENERATION, State, Words};
 use monitrace_core::{Event, EventSet, Payload};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+pub use way::Thread;
 
 /// A bit for each tool, as in the engine's `ToolSet`; from 3.13 on the two highest are the
 /// interpreter's own tools, `sys.setprofile` and `sys.settrace`.
 pub type Tools = u8;
 
-/// `PyMonitoringState`: which tools listen to one event of one scope. The producer's memory.
-#[repr(C)]
-pub struct State {
-    active: Cell<u8>,
-    /// Those that listen only because they want the event of some code-like: whether of the one that it
-    /// comes from is to be seen when it does. CPython calls the byte opaque, and leaves it alone.
-    local: Cell<u8>,
-}
-
-impl State {
-    /// A state in which these tools listen.
-    #[cfg(Py_3_13)]
-    pub(crate) const fn with(tools: Tools) -> State {
-        State { active: Cell::new(tools), local: Cell::new(0) }
-    }
-
-    /// The tools that listen.
-    pub fn active(&self) -> Tools {
-        self.active.get()
-    }
-
-    /// Takes tools out that have disabled the event here.
-    fn disable(&self, tools: Tools) {
-        self.active.set(self.active() & !tools);
-    }
-}
-
 /// One event of a producer. The objects are borrowed for as long as it is told of.
 pub struct Occurrence<'a, 'py> {
+    /// The thread that it happens in.
+    pub thread: Thread<'py>,
     /// Which event.
     pub event: Event,
     /// What stands for the code object: one, or an object that emulates one.
@@ -74,46 +52,6 @@ pub struct Occurrence<'a, 'py> {
     pub destination: Option<&'a Py<PyAny>>,
     /// The call that a `C_RETURN` or `C_RAISE` ends, if it is known.
     pub call: Option<(&'a Py<PyAny>, Option<&'a Py<PyAny>>)>,
-}
-
-/// What producers compare and test by themselves, without a call. It must only be written here.
-#[repr(C)]
-pub struct Words {
-    /// Where the configuration's version stands. Before 3.13 only.
-    pub configuration: AtomicPtr<u64>,
-    /// Grows with the local events of code-likes, in steps that leave room for the versions.
-    pub generation: AtomicU64,
-    /// Whether a scope may go straight to the interpreter.
-    pub direct: AtomicI32,
-    reserved: i32,
-}
-
-/// Between two generations lie this many versions of the configuration.
-const GENERATION: u64 = 1 << 32;
-
-impl Words {
-    /// Words for the table of functions, which holds them in place.
-    pub const fn new() -> Words {
-        Words {
-            configuration: AtomicPtr::new(std::ptr::null_mut()),
-            // Not 0: that is the version of a scope that was never entered.
-            generation: AtomicU64::new(GENERATION),
-            direct: AtomicI32::new(cfg!(Py_3_13) as i32),
-            reserved: 0,
-        }
-    }
-
-    /// Makes every scope ask again.
-    pub(crate) fn raise(&self, direct: bool) {
-        self.generation.fetch_add(GENERATION, Relaxed);
-        self.direct.store((direct && cfg!(Py_3_13)) as i32, Relaxed);
-    }
-}
-
-impl Default for Words {
-    fn default() -> Self {
-        Words::new()
-    }
 }
 
 /// The words of this process.
@@ -145,7 +83,7 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
         events_of(id)?;
     }
     if is_native && way::enter(states, version, ids) {
-        states.iter().for_each(|state| state.local.set(0));
+        states.iter().for_each(State::forget_local);
         return Ok(());
     }
     let (current, tools) = way::tools(py)?;
@@ -156,10 +94,10 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
         let events = local_events::heard(events_of(id)?);
         let global = events.events().fold(0, |all, event| all | tools[event as usize]);
         let local = events.events().fold(0, |all, event| all | local_events::tools_anywhere(event));
-        state.active.set(global | local);
-        state.local.set(local & !global);
+        state.set(global | local, local & !global);
     }
     version.set(current);
+    disabled_calls::tie(states, ids);
     Ok(())
 }
 
@@ -169,40 +107,75 @@ fn configuration(py: Python<'_>) -> u64 {
     way::configuration_version(py) + GENERATION * local_events::clearings()
 }
 
+/// Whether the interpreter's own function tells of an event just as [`fire`] does: its producer may call it
+/// directly. That is so if nobody listens for a code-like's sake and nothing can be disabled by offset.
+#[cfg(Py_3_13)]
+#[inline]
+pub fn is_straight(thread: Thread<'_>, state: &State, code_like: &Bound<'_, PyAny>) -> bool {
+    let is_slotted = || CodeLike::of(code_like).and_then(CodeLike::disabled).is_none();
+    !thread.is_quiet() && state.local() == 0 && is_slotted()
+}
+
 /// Tells the tools of one state of one event.
 ///
 /// # Errors
 /// What a callback raised, and `ValueError` if one disabled an event that has no location.
 pub fn fire(py: Python<'_>, state: &State, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
+    if occurrence.thread.is_quiet() {
+        return Ok(());
+    }
     let (event, offset) = (occurrence.event, occurrence.offset);
+    let is_end = matches!(event, Event::CReturn | Event::CRaise);
+    if is_end {
+        disabled_calls::silence(state);
+    }
     let code_like = CodeLike::of(occurrence.code_like);
     let by_offset = code_like.and_then(CodeLike::disabled);
     let mut wanted = state.active();
-    let local = wanted & state.local.get();
+    let local = wanted & state.local();
     if local != 0 {
         wanted &= !local | local_events::tools(occurrence.code_like, code_like, event);
     }
+    let mut disabled_here = 0;
     if let Some(by_offset) = by_offset {
-        wanted &= !by_offset.tools(event, offset, || configuration(py));
+        disabled_here = by_offset.tools(event, offset, || configuration(py));
+        wanted &= !disabled_here;
+    }
+    if is_end {
+        return fire_end(py, wanted, occurrence);
+    }
+    if event == Event::Call && wanted | disabled_here != 0 {
+        last_calls::remember(py, occurrence, disabled_here);
     }
     if wanted == 0 {
         return Ok(());
     }
-    let disabled = |tools| match by_offset {
-        Some(by_offset) if tools != 0 => by_offset.disable(event, offset, tools, configuration(py)),
-        Some(_) => {}
-        None => state.disable(tools),
-    };
-    match event {
-        Event::Call => last_calls::remember(py, occurrence),
-        Event::CReturn | Event::CRaise => {
-            let ended = last_calls::take(py, occurrence.code_like);
-            let call = ended
-                .as_ref()
-                .map(|call| (call.callable.as_unbound(), call.arg0.as_ref().map(Bound::as_unbound)));
-            return way::fire(py, wanted, &Occurrence { call, ..*occurrence }, disabled);
+    way::fire(py, wanted, occurrence, |tools| {
+        if tools == 0 {
+            return;
         }
-        _ => {}
+        match by_offset {
+            Some(by_offset) => by_offset.disable(event, offset, tools, configuration(py)),
+            None => state.disable(tools),
+        }
+        if event == Event::Call {
+            last_calls::disable(occurrence, tools);
+            if by_offset.is_none() {
+                disabled_calls::note(state, tools);
+            }
+        }
+    })
+}
+
+/// The end of a call is told with the call, and only to those who have not disabled that.
+fn fire_end(py: Python<'_>, wanted: Tools, occurrence: &Occurrence<'_, '_>) -> PyResult<()> {
+    let ended = last_calls::take(py, occurrence);
+    let wanted = wanted & !ended.as_ref().map_or(0, |call| call.disabled);
+    if wanted == 0 {
+        return Ok(());
     }
-    way::fire(py, wanted, occurrence, disabled)
+    let call =
+        ended.as_ref().map(|call| (call.callable.as_unbound(), call.arg0.as_ref().map(Bound::as_unbound)));
+    // There is no place to disable an end at.
+    way::fire(py, wanted, &Occurrence { call, ..*occurrence }, |_| ())
 }

@@ -1,4 +1,5 @@
-"""What the engine itself costs, in no virtual machine: instructions and nanoseconds for each event.
+"""What one event costs, in a loop of nothing else: instructions and nanoseconds, for the engine in no virtual
+machine (engine/), or for a producer that is written in Rust (producer/).
 
 Instructions are counted by callgrind within the measured function, and are the difference of two
 runs, so that nothing but the loop is in them. Times are medians of rounds that run every case once.
@@ -14,12 +15,22 @@ import tempfile
 from pathlib import Path
 
 CASES = {
-    "empty": "empty loop",
-    "inactive": "an event that nobody wants",
-    "disabled": "an event that is disabled",
-    "entered": "the same, entering the scope each time",
-    "local": "a native callback, one thread",
-    "callback": "a native callback, any thread",
+    "monitrace-bench-engine": {
+        "empty": "empty loop",
+        "inactive": "an event that nobody wants",
+        "disabled": "an event that is disabled",
+        "entered": "the same, entering the scope each time",
+        "local": "a native callback, one thread",
+        "callback": "a native callback, any thread",
+    },
+    "monitrace-bench-producer": {
+        "empty": "empty loop",
+        "byte": "a load of a byte and a branch",
+        "inactive": "an event that nobody wants",
+        "disabled": "an event that is disabled",
+        "entered": "the first, entering the scope each time",
+        "callback": "an event to a C builtin",
+    },
 }
 COUNTED = (1_000, 11_000)
 TIMED = 20_000_000
@@ -52,13 +63,14 @@ def nanoseconds(program: str, case: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("program", help="monitrace-bench-engine, built for release")
+    parser.add_argument("program", help=f"one of {', '.join(CASES)}, built for release")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
+    cases = CASES[Path(arguments.program).name]
     counts = shutil.which("valgrind") is not None
-    rounds = [{case: nanoseconds(arguments.program, case) for case in CASES} for _ in range(arguments.rounds)]
+    rounds = [{case: nanoseconds(arguments.program, case) for case in cases} for _ in range(arguments.rounds)]
     print(f"{'per event, the loop included':40} {'instructions':>12} {'ns':>8}")
-    for case, text in CASES.items():
+    for case, text in cases.items():
         count = f"{instructions_per_event(arguments.program, case):.1f}" if counts else "no valgrind"
         time = statistics.median(measured[case] for measured in rounds)
         print(f"{text:40} {count:>12} {time:8.2f}")

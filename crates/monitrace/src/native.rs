@@ -1,7 +1,9 @@
-//! `Include/cpython/monitoring.h` (3.13 and later).
+//! `Include/cpython/monitoring.h` (3.13 and later), which pyo3-ffi does not declare.
 
-use crate::producer::State;
-use pyo3::ffi::{Py_ssize_t, PyObject};
+#![allow(missing_docs, reason = "the header documents these")]
+
+use crate::table::State;
+use pyo3_ffi::{Py_ssize_t, PyObject};
 use std::ffi::c_int;
 
 unsafe extern "C" {
@@ -11,6 +13,7 @@ unsafe extern "C" {
         events: *const u8,
         length: Py_ssize_t,
     ) -> c_int;
+    pub fn PyMonitoring_ExitScope() -> c_int;
     pub fn _PyMonitoring_FirePyStartEvent(state: *mut State, code: *mut PyObject, offset: i32) -> c_int;
     pub fn _PyMonitoring_FirePyResumeEvent(state: *mut State, code: *mut PyObject, offset: i32) -> c_int;
     pub fn _PyMonitoring_FirePyThrowEvent(state: *mut State, code: *mut PyObject, offset: i32) -> c_int;
