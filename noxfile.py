@@ -129,6 +129,11 @@ def model(session: nox.Session) -> None:
             session.error("the model failed")
 
 
+# An example that is a workspace of its own.
+RULES = ("--manifest-path", "examples/rules/Cargo.toml")
+RULES_ENV = {"CARGO_TARGET_DIR": str(TARGET / "examples")}
+
+
 def lint_interpreters(session: nox.Session) -> dict[str, Interpreter]:
     """The interpreters that between them compile all of the Rust code: 3.11, and one with a
     native sys.monitoring."""
@@ -158,11 +163,14 @@ def lint(session: nox.Session) -> None:
         for script in ("tools/get-python", ".ci/summary"):
             session.run("mypy", script)
         cargo(session, "fmt", "--all", "--check", env={})
+        cargo(session, "fmt", *RULES, "--check", env={})
         for version, interpreter in lint_interpreters(session).items():
             # The crate for producers once more by itself, without the features that others turn on.
             for what in (("--workspace", "--all-targets"), ("--package=monitrace",)):
                 clippy = ("clippy", *what, "--locked", "--", "-D", "warnings")
                 cargo(session, *clippy, env=check_env(version, interpreter))
+        # The same Rust code for all versions, in the target folder of its tests.
+        cargo(session, "clippy", *RULES, "--locked", "--", "-D", "warnings", env=RULES_ENV)
         cargo(session, "clippy", *MODEL, "--locked", "--", "-D", "warnings", env=MODEL_ENV)
         check_licences(session)
         # Built exactly as users do, since no other session does so.
@@ -181,7 +189,8 @@ def check_licences(session: nox.Session) -> None:
         shutil.rmtree(tools / "build")
         deny = str(tools / "bin" / "cargo-deny")
     # Not its advisories: they are fetched, and change under unchanged code.
-    session.run(deny, "--workspace", "check", "bans", "licenses", "sources", external=True)
+    for manifest in (("--workspace",), RULES):
+        session.run(deny, *manifest, "check", "bans", "licenses", "sources", external=True)
 
 
 @nox.session

@@ -20,8 +20,8 @@ def install() -> ModuleType:
     On Python 3.11, which has none, it is set. On 3.12 and later it is the interpreter's own, with
     ``set_local_events`` and ``get_local_events`` that take code-likes too: objects with
     ``co_name``, ``co_filename`` and ``co_firstlineno`` for which C code fires events. On 3.12 and 3.13
-    it gains ``BRANCH_LEFT``, ``BRANCH_RIGHT`` and ``clear_tool_id``, and ``free_tool_id`` clears, as on
-    3.14. Calling this twice is the same as once.
+    it gains ``BRANCH_LEFT``, ``BRANCH_RIGHT`` and ``clear_tool_id``, ``free_tool_id`` clears, and code
+    objects gain ``co_branches``, as on 3.14. Calling this twice is the same as once.
 
     Raises ImportError, with the reason, in an interpreter that monitrace was not made for.
     """

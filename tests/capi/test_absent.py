@@ -107,6 +107,47 @@ said["asked"] = finder.asked
     assert said == {"told": 3 if NATIVE else 0, "active": [4 if NATIVE else 0], "asked": 1}
 
 
+@pytest.mark.skipif(not NATIVE, reason="before 3.13 nobody fills a scope without the package")
+def test_interpreter_is_asked_for_the_events_that_it_keeps(producer: Path) -> None:
+    said = run(
+        producer,
+        """
+finder = hide()
+m, names = sys.monitoring, ("CALL", "C_RETURN", "C_RAISE", "BRANCH", "BRANCH_LEFT", "BRANCH_RIGHT", "LINE")
+for tool, event in ((1, "CALL"), (3, "BRANCH")):
+    m.use_tool_id(tool, "test")
+    m.set_events(tool, getattr(m.events, event))
+scope = producer.new_scope(bytes(producer.IDS[name] for name in names))
+for round in range(2):
+    producer.enter(scope, "", NULL)
+    said[f"active {round}"] = list(producer.active(scope))
+    producer.set_active(scope, 0, 0x55)
+m.set_events(1, 0)
+producer.enter(scope, "", NULL)
+said["changed"] = list(producer.active(scope))
+said["unknown"] = attempt(producer.enter, producer.new_scope(bytes([0, 19])), "", NULL)
+show(finder)
+sys.path.insert(0, sys.argv[2])
+import monitrace
+producer.enter(scope, "", NULL)
+said["known"] = list(producer.active(scope))
+m.set_events(3, 0)
+producer.enter(scope, "", NULL)
+said["at last"] = list(producer.active(scope))
+""",
+    )
+    calls, branches = [2, 2, 2], [8, 8, 8]
+    assert said == {
+        "active 0": [*calls, *branches, 0],
+        # An unchanged version leaves all as it is.
+        "active 1": [0x55, *calls[1:], *branches, 0],
+        "changed": [0, 0, 0, *branches, 0],
+        "unknown": "ValueError: invalid event type 19",
+        "known": [0, 0, 0, *branches, 0],
+        "at last": [0] * 7,
+    }
+
+
 def test_events_of_inactive_scopes_are_nothing(producer: Path) -> None:
     said = run(
         producer,

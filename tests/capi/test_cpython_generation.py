@@ -28,7 +28,6 @@ def own_tests() -> Path | None:
     return file if file and file.exists() else None
 
 
-@pytest.mark.xfail(sys.version_info < (3, 12), reason="3.11 makes no CALL of Python code yet")
 def test_own_tests_pass(tmp_path: Path) -> None:
     tests = own_tests()
     if tests is None:

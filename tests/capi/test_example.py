@@ -1,6 +1,5 @@
 """That `examples/c` does what its README shows, by the README's commands, and what it says beyond that."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import build
-import command
+import example
 import monitrace
 import pytest
 
@@ -32,8 +31,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the folder, with the module of the README's first command."""
     folder = tmp_path_factory.mktemp("example") / "c"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.so"))
-    (compiler, shown), *_ = commands()
-    assert (shell(compiler, folder), shown) == ("", "")
+    (compiler, shown), *_ = example.commands(EXAMPLE)
+    assert (example.shell(compiler, folder), shown) == ("", "")
     return folder
 
 
@@ -71,33 +70,11 @@ def told() -> Iterator[list[tuple[object, ...]]]:
     monitoring.free_tool_id(TOOL)
 
 
-def commands() -> list[tuple[str, str]]:
-    """Each command of the README, with the output that it shows."""
-    block = r"^```sh\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?"
-    return re.findall(block, (EXAMPLE / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-
-
-def shell(line: str, folder: Path) -> str:
-    """What a command prints that succeeds, in a shell whose python is this one."""
-    script = f'python() {{ "{sys.executable}" "$@"; }}\n{line}'
-    done = subprocess.run(
-        ["sh", "-c", script],
-        cwd=folder,
-        env=command.environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
 def test_commands_of_the_readme_print_what_it_shows(built: Path) -> None:
-    (_, *rest) = commands()
+    (_, *rest) = example.commands(EXAMPLE)
     assert len(rest) == 2
     for line, shown in rest:
-        assert shell(line, built) == shown
+        assert example.shell(line, built) == shown
 
 
 def test_it_runs_without_the_package(built: Path) -> None:
@@ -106,7 +83,7 @@ def test_it_runs_without_the_package(built: Path) -> None:
     absent = subprocess.run([*alone, "-c", "import monitrace"], capture_output=True, text=True, check=False)
     assert "No module named 'monitrace'" in absent.stderr
     ran = subprocess.run([*alone, "shop.py"], cwd=built, capture_output=True, text=True, check=False)
-    assert (ran.stdout, ran.stderr) == (commands()[1][1], "")
+    assert (ran.stdout, ran.stderr) == (example.commands(EXAMPLE)[1][1], "")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="before 3.13 the interpreter has no C API of its own")

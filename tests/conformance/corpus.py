@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from record import NO_EVENTS
+from record import CALLS, NO_EVENTS
 
 HERE = Path(__file__).parent
 ORACLE = (3, 14)
@@ -31,9 +31,9 @@ def programs() -> list[str]:
     return sorted(path.stem for path in (HERE / "programs").glob("*.py"))
 
 
-def sets_its_own_events(name: str) -> bool:
-    """Whether a program starts without events, and so cannot be recorded by rule."""
-    return (HERE / "programs" / f"{name}.py").read_text().startswith(NO_EVENTS)
+def has_a_rule(name: str) -> bool:
+    """Whether a program can be recorded by rule: it has the usual events, all of the time."""
+    return not (HERE / "programs" / f"{name}.py").read_text().startswith((NO_EVENTS, CALLS))
 
 
 def record(name: str, *, native: bool = False, by_rule: bool = False) -> str:

@@ -13,7 +13,10 @@ monitoring: ModuleType = vars(sys)["monitoring"]
 events = monitoring.events
 
 ALL = events.LINE | events.PY_START | events.PY_RETURN
-"""The events that the corpus covers so far."""
+"""The events of most programs."""
+
+CALLS = events.CALL | events.C_RETURN | events.C_RAISE
+"""The events of calls."""
 
 RECORDER = 0
 """The tool whose events are written without its number: the only one of most programs."""
@@ -35,7 +38,7 @@ def note(text: str) -> None:
 
 
 def write(event: str, line: int, code: CodeType, *value: object, label: str = "") -> None:
-    """Write an event; PY_RETURN with its value."""
+    """Write an event with its values."""
     place = "" if code.co_filename == program else " in <string>"
     rest = "".join(f" -> {_show(each)}" for each in value)
     stream.append(f"{label}{event:<9} {line:>4}  {code.co_qualname}{place}{rest}")
@@ -70,10 +73,33 @@ def record(tool: int, reply: Reply = lambda *_: None) -> None:
         _check("PY_RETURN", code, frame, _is_at(frame, code, offset, "RETURN_VALUE", "RETURN_CONST"))
         return note_event("PY_RETURN", code, _line_at(code, offset), value)
 
+    def calls(event: str) -> Callable[..., object]:
+        def on_call(code: CodeType, offset: int, called: object, arg0: object) -> object:
+            frame = sys._getframe(1)
+            if not is_of_program(frame, code):
+                return None
+            _check(event, code, frame, _is_at(frame, code, offset, *CALLING))
+            return note_event(event, code, _line_at(code, offset), _Called(called), arg0)
+
+        return on_call
+
     monitoring.use_tool_id(tool, f"conformance {tool}")
+    for event in ("CALL", "C_RETURN", "C_RAISE"):
+        monitoring.register_callback(tool, getattr(events, event), calls(event))
     monitoring.register_callback(tool, events.LINE, on_line)
     monitoring.register_callback(tool, events.PY_START, on_start)
     monitoring.register_callback(tool, events.PY_RETURN, on_return)
+
+
+CALLING = ("CALL", "CALL_KW", "CALL_FUNCTION_EX", "LOAD_SUPER_ATTR")
+"""The instructions that call; the last one calls `super`."""
+
+
+class _Called:
+    """What is called: written by its name, as its type may depend on the version."""
+
+    def __init__(self, called: object) -> None:
+        self.name = getattr(called, "__qualname__", None) or f"<{type(called).__name__}>"
 
 
 def is_of_program(frame: FrameType, code: CodeType) -> bool:
@@ -99,6 +125,10 @@ def _line_at(code: CodeType, offset: int) -> int:
 
 def _show(value: object) -> str:
     """The repr of plain values; of others the type, as their repr is an address or depends on the version."""
+    if value is monitoring.MISSING:
+        return "MISSING"
+    if isinstance(value, _Called):
+        return value.name
     if type(value) is tuple:
         return f"({', '.join(map(_show, value))})"
     if type(value) is list:

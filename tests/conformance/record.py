@@ -11,6 +11,9 @@ from pathlib import Path
 NO_EVENTS = "# starts with no events"
 """First line of a program that claims its tools and sets its events itself."""
 
+CALLS = "# records calls"
+"""First line of a program whose calls are recorded, and the functions that they start."""
+
 
 def install(native: bool) -> None:
     """Put the `sys.monitoring` to be recorded in its place."""
@@ -43,7 +46,9 @@ def run(program: Path, *, by_rule: bool = False) -> list[str]:
         rule.run(code, namespace)
     else:
         harness.record(harness.RECORDER)
-        harness.monitoring.set_events(harness.RECORDER, harness.ALL)
+        calls = harness.CALLS | harness.events.PY_START
+        recorded = calls if source.startswith(CALLS) else harness.ALL
+        harness.monitoring.set_events(harness.RECORDER, recorded)
         exec(code, namespace)
         harness.monitoring.set_events(harness.RECORDER, harness.events.NO_EVENTS)
     if harness.problems:

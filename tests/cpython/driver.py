@@ -13,19 +13,22 @@ EVENTS = "--events"
 """First argument of a run with events; the next is the file to write their numbers to, and all others
 are libregrtest's."""
 
+NAMES = ("LINE", "PY_START", "PY_RETURN", "CALL", "C_RETURN", "C_RAISE")
+"""The events that are on: all that 3.11 makes."""
+
 TOOL = 3
 """An id that no test takes."""
 
 
 def switch_on(report: Path) -> None:
-    """Set LINE, PY_START and PY_RETURN for all code, with callbacks that only count."""
+    """Set the events for all code, with callbacks that only count."""
     import monitrace
 
     counts: Counter[str] = Counter()
     monitoring = monitrace.install()
     monitoring.use_tool_id(TOOL, "CPython's tests")
     wanted = 0
-    for name in ("LINE", "PY_START", "PY_RETURN"):
+    for name in NAMES:
 
         def count(*_: object, name: str = name) -> None:
             counts[name] += 1

@@ -44,7 +44,7 @@ def choose(a: object, b: object) -> object:
     return [each for each in (a, b) if each is not None]
 
 
-PROGRAMS: dict[CodeType, Callable[[], object]] = {
+PROGRAMS: dict[Any, Callable[[], object]] = {
     loop.__code__: lambda: loop(6),
     choose.__code__: lambda: (choose(1, 2), choose(None, 3), choose(0, None)),
 }
@@ -87,6 +87,10 @@ def free(*tools: int) -> None:
     for tool in tools:
         monitoring.free_tool_id(tool)
 
+
+for code in PROGRAMS:
+    table = [tuple(line(code, offset) for offset in branch) for branch in code.co_branches()]
+    print(f"table: {code.co_name}: {table}")
 
 listen(LOW, LEFT, RIGHT)
 for name, wanted in {"left": LEFT, "right": RIGHT, "both": LEFT | RIGHT, "branch": BRANCH}.items():

@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# What 3.11 makes itself; the other events follow.
-GENERATED_ON_3_11 = frozenset({"LINE", "PY_START", "PY_RETURN"})
-
 
 def environment(**changes: str) -> dict[str, str]:
     """Return this environment without what changes colours or start-up, and with the changes."""

@@ -124,7 +124,9 @@ def test_namespace_is_put_back() -> None:
     source = """if True:
         import sys
         def everything():
-            return sorted(vars(sys.monitoring).items(), key=str), sorted(vars(sys.monitoring.events))
+            of_code = dir(type(everything.__code__))
+            names = sorted(vars(sys.monitoring).items(), key=str)
+            return names, sorted(vars(sys.monitoring.events)), of_code
         before = everything()
         import monitrace
         print(everything() == before)
@@ -150,6 +152,37 @@ def test_namespace_is_put_back() -> None:
     """
     refusal = "cannot uninstall while tools are in use: 1 (left), 3 (right)"
     assert python(source).splitlines() == ["True", "False", refusal, "False", "True", "True"]
+
+
+def test_table_of_branches_says_where_they_go() -> None:
+    left, right = Told(), Told()
+    listen(BRANCH_LEFT=left, BRANCH_RIGHT=right)
+    monitoring.set_events(TOOL, BRANCH)
+    work(3)
+    code: Any = work.__code__
+    table = list(code.co_branches())
+    assert set(left) == {(branch, to_left) for branch, to_left, _ in table}
+    assert set(right) == {(branch, to_right) for branch, _, to_right in table}
+
+
+def test_table_of_long_jumps() -> None:
+    body = "        total += each\n" * 300
+    names: dict[str, Any] = {}
+    exec(f"def work(n):\n  total = 0\n  for each in range(n):\n    if each:\n{body}  return total\n", names)
+    long = names["work"]
+    told = set()
+
+    def callback(code: CodeType, offset: int, destination: int) -> None:
+        if code is long.__code__:
+            told.add((offset, destination))
+
+    monitoring.register_callback(TOOL, LEFT, callback)
+    monitoring.register_callback(TOOL, RIGHT, callback)
+    monitoring.set_events(TOOL, LEFT | RIGHT)
+    long(2)
+    table = list(long.__code__.co_branches())
+    assert any(right - branch > 2 * 255 for branch, _, right in table)
+    assert told == {(branch, to) for branch, *sides in table for to in sides}
 
 
 def test_nothing_stands_between_the_program_and_its_callback() -> None:

@@ -32,19 +32,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 TOOL = 2
+BASIC = ("LINE", "PY_START", "PY_RETURN")
+EVENTS = (*BASIC, "CALL", "C_RETURN", "C_RAISE")
 
 
 class Tool:
-    """One tool with all three events, and what it was told of one file."""
+    """One tool with all events that are made, and what it was told of one file."""
 
     def __init__(self) -> None:
         self.monitoring = monitrace.install()
         self.events = self.monitoring.events
-        self.all = self.events.LINE | self.events.PY_START | self.events.PY_RETURN
+        self.all = 0
         self.told: list[tuple[str, str, int]] = []
+        """Without calls: there are too many to show."""
+        self.calls = 0
         self.monitoring.use_tool_id(TOOL, "test_instrument")
-        for name in ("LINE", "PY_START", "PY_RETURN"):
-            self.register(name, self.teller(name))
+        for name in EVENTS:
+            self.register(name, self.teller(name) if name in BASIC else self.count_call)
+            self.all |= getattr(self.events, name)
 
     def teller(self, name: str) -> Callable[..., object]:
         def tell(code: types.CodeType, position: int, *_: object) -> None:
@@ -52,6 +57,9 @@ class Tool:
                 self.told.append((name, code.co_name, position))
 
         return tell
+
+    def count_call(self, *_: object) -> None:
+        self.calls += 1
 
     def register(self, name: str, callback: Callable[..., object] | None) -> None:
         self.monitoring.register_callback(TOOL, getattr(self.events, name), callback)
@@ -77,7 +85,7 @@ def tool() -> Iterator[Tool]:
     tool = Tool()
     yield tool
     tool.set(0)
-    for name in ("LINE", "PY_START", "PY_RETURN"):
+    for name in EVENTS:
         tool.register(name, None)
     tool.monitoring.free_tool_id(TOOL)
     # What a tool disabled stays disabled for the next one of its id.
@@ -431,13 +439,16 @@ import monitrace
 monitoring = monitrace.install()
 events = monitoring.events
 monitoring.use_tool_id(2, "test")
-for event in (events.LINE, events.PY_START, events.PY_RETURN):
-    monitoring.register_callback(2, event, lambda *_: None)
+all_events = 0
+for name in ("LINE", "PY_START", "PY_RETURN", "CALL", "C_RETURN", "C_RAISE"):
+    monitoring.register_callback(2, getattr(events, name), lambda *_: None)
+    all_events |= getattr(events, name)
 source = "def f(x):\\n    def g(): yield x\\n    return [y for y in g()]\\nf(1)\\n"
+source += "try: len(1)\\nexcept TypeError: f(*[2])\\n"
 
 def turns(n):
     for _ in range(n):
-        monitoring.set_events(2, events.LINE | events.PY_START | events.PY_RETURN)
+        monitoring.set_events(2, all_events)
         exec(source, {})
         monitoring.set_events(2, events.LINE)
         exec(source, {})

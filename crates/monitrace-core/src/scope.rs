@@ -21,6 +21,12 @@ impl EventState {
         ToolSet::from_known_bits(self.active.load(Relaxed))
     }
 
+    /// The tools that have disabled the event here, whether or not they want it now: for hosts where one
+    /// place controls another, as a `CALL` its `C_RETURN`.
+    pub fn disabled(&self) -> ToolSet {
+        ToolSet::from_known_bits(self.disabled.load(Relaxed))
+    }
+
     pub(crate) fn disable(&self, tool: ToolId) {
         let bit = ToolSet::EMPTY.with(tool).bits();
         self.disabled.fetch_or(bit, Relaxed);
@@ -29,7 +35,7 @@ impl EventState {
 
     /// `forget`: the tools for which what they disabled counts no more.
     pub(crate) fn refresh(&self, tools: ToolSet, forget: ToolSet) {
-        let disabled = ToolSet::from_known_bits(self.disabled.load(Relaxed)).without(forget);
+        let disabled = self.disabled().without(forget);
         self.disabled.store(disabled.bits(), Relaxed);
         self.active.store(tools.without(disabled).bits(), Relaxed);
     }

@@ -43,7 +43,7 @@ fn instruction(name: &str, arg: u8) -> Vec<u8> {
 
 /// Some instructions that leave the stack as it was.
 fn balanced() -> impl Strategy<Value = Vec<u8>> {
-    let bodies: [&[&str]; 9] = [
+    let bodies: [&[&str]; 11] = [
         &["NOP"],
         &["NOP"],
         &["LOAD_CONST", "POP_TOP"],
@@ -51,6 +51,8 @@ fn balanced() -> impl Strategy<Value = Vec<u8>> {
         &["LOAD_FAST", "POP_JUMP_BACKWARD_IF_NONE"],
         &["LOAD_FAST", "RETURN_VALUE"],
         &["LOAD_FAST", "LOAD_CONST", "BINARY_OP", "POP_TOP"],
+        &["PUSH_NULL", "LOAD_FAST", "PRECALL", "CALL", "POP_TOP"],
+        &["PUSH_NULL", "LOAD_FAST", "LOAD_FAST", "CALL_FUNCTION_EX", "POP_TOP"],
         &["JUMP_FORWARD"],
         &["JUMP_BACKWARD"],
     ];
@@ -106,7 +108,7 @@ proptest! {
     #[test]
     fn refused_or_rewritten_soundly(
         code in owned(),
-        chosen in any::<u64>(),
+        (chosen, gates) in any::<(u64, bool)>(),
         limit in prop::option::of(0..12u32),
         (unit, from, which) in (0..40u32, 0..40u32, 0..3),
     ) {
@@ -123,7 +125,7 @@ proptest! {
             _ => Some(Landing::At { unit: UnitIndex(unit), from: UnitIndex(from) }),
         };
         let wanted = |place: usize| chosen >> (place % 64) & 1 != 0;
-        let copy = match analysis.assemble(&Plan { wanted: &wanted, stack_limit: limit, landing }) {
+        let copy = match analysis.assemble(&Plan { wanted: &wanted, gates, stack_limit: limit, landing }) {
             Ok(copy) => copy,
             Err(RewriteError::Landing(_)) if landing.is_some() => return Ok(()),
             Err(RewriteError::Length) if code.const_count > u32::MAX - 100 => return Ok(()),
@@ -140,7 +142,7 @@ proptest! {
                 exception_table: &copy.exception_table,
                 line_table: &copy.line_table,
                 stack_size: copy.stack_size,
-                const_count: code.const_count + copy.hooks.len() as u32,
+                const_count: code.const_count + copy.added_consts(),
                 ..code.bytes()
             };
             let depth = match (copy.landing, copy.landing_depth) {

@@ -49,7 +49,7 @@ fn hooked<'py>(
     let chosen = (0..analysis.places().len())
         .map(|place| wanted.call1((place,))?.is_truthy())
         .collect::<PyResult<Vec<_>>>()?;
-    let plan = Plan { wanted: &|place| chosen[place], stack_limit: None, landing: None };
+    let plan = Plan { wanted: &|place| chosen[place], gates: true, stack_limit: None, landing: None };
     let copy = analysis.assemble(&plan).map_err(refused)?;
 
     let mut consts: Vec<Bound<'_, PyAny>> = code.getattr("co_consts")?.extract()?;
@@ -65,11 +65,16 @@ fn hooked<'py>(
         let hook = Hook { log: log.map(|log| log.clone().unbind()), entry };
         consts.push(Bound::new(py, hook)?.into_any());
     }
+    for _ in &copy.gates {
+        let hook = Hook { log: None, entry: py.None() };
+        consts.push(Bound::new(py, hook)?.into_any());
+    }
     load(code, &copy, consts)
 }
 
 /// The events of a program by the rule of CPython 3.12 and later, decided while the original runs:
-/// a `LINE` where the instruction that ran before in the same frame has another line.
+/// a `LINE` where the instruction that ran before in the same frame has another line. `C_RETURN` is
+/// what stands there: every call that returned, whatever was called.
 const NAIVE: &std::ffi::CStr = cr#"
 import builtins, dis, sys, types
 
@@ -82,6 +87,9 @@ def run(path, prepare):
         code = compile(file.read(), path, "exec", dont_inherit=True)
     builtins.exec(prepare(code), {"__name__": "program", "exec": exec})
 
+CALLS = "CALL", "CALL_FUNCTION_EX"
+CALLS_BEGIN = "KW_NAMES", "PRECALL", "CALL_FUNCTION_EX"
+
 class Instructions(dict):
     """The instructions of a code object by the offset of their first unit."""
     def __init__(self, code):
@@ -92,6 +100,7 @@ class Instructions(dict):
             if i.opname != "EXTENDED_ARG":
                 self[start] = i.opname, i.arg, i.positions.lineno
                 start = None
+        self.following = dict(zip(self, list(self)[1:]))
 
 def hook_all(log):
     return lambda code: hooked(code, log, lambda place: True)
@@ -103,13 +112,17 @@ def expected(path):
         if code.co_filename not in (path, "<made>"):
             return None
         instructions = known.get(code) or known.setdefault(code, Instructions(code))
-        before = instructions[frame.f_lasti]
+        at = frame.f_lasti
+        before = instructions[at]
         if before[0] == "RESUME" and before[1] == 0:
             log.append(("PY_START", instructions.name, before[2]))
         def local(frame, event, arg):
-            nonlocal before
+            nonlocal at, before
             if event == "opcode":
                 now = name, arg, line = instructions[frame.f_lasti]
+                # What was called has returned, and not raised, if the next instruction comes next.
+                if before[0] in CALLS and instructions.following[at] == frame.f_lasti:
+                    log.append(("C_RETURN", instructions.name, before[2]))
                 other = before[2] != line or before[:2] == ("RESUME", 0)
                 # RERAISE with an argument puts an earlier position back, so it is another line.
                 other = other or before[0] == "RERAISE" and before[1] != 0
@@ -117,7 +130,9 @@ def expected(path):
                     log.append(("LINE", instructions.name, line))
                 if name == "RETURN_VALUE":
                     log.append(("PY_RETURN", instructions.name, line))
-                before = now
+                if name in CALLS_BEGIN and before[0] != "KW_NAMES":
+                    log.append(("CALL", instructions.name, line))
+                at, before = frame.f_lasti, now
             return local
         frame.f_trace_opcodes = True
         return local

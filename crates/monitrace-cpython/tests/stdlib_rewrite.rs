@@ -43,6 +43,7 @@ struct Totals {
 const JUMP_FORWARD: u8 = 110;
 const LOAD_CONST: u8 = 100;
 const EXTENDED_ARG: u8 = 144;
+const RERAISE: u8 = 119;
 const POP_JUMP_FORWARD_IF_TRUE: u8 = 115;
 
 /// The instructions that start at each unit of a code object, as `dis` sees them.
@@ -90,11 +91,32 @@ fn check_copy(
     assert!(depth <= copy.stack_size);
 
     let mut consts: Vec<Bound<'_, PyAny>> = code.getattr("co_consts")?.extract()?;
-    consts.extend(copy.hooks.iter().map(|_| code.py().None().into_bound(code.py())));
+    consts.extend((0..copy.added_consts()).map(|_| code.py().None().into_bound(code.py())));
     let loaded = load(code, copy, consts)?;
     let new = positions(&loaded)?;
     assert_eq!(new.len(), copy.code.len() / 2);
     let landing_at = copy.landing.map_or(new.len(), |unit| unit.0 as usize);
+    let mut is_gate = vec![false; new.len()];
+    let ends = |unit: usize, nth: usize| {
+        // The constant is loaded, and the last unit tests it.
+        let (mut arg, mut unit) = (0, unit);
+        while copy.code[2 * unit] == EXTENDED_ARG {
+            arg = (arg | u32::from(copy.code[2 * unit + 1])) << 8;
+            unit += 1;
+        }
+        assert_eq!(copy.code[2 * unit], LOAD_CONST);
+        assert_eq!(arg | u32::from(copy.code[2 * unit + 1]), pieces.const_count + nth as u32);
+        assert_eq!(copy.code[2 * unit + 2..2 * unit + 4], [POP_JUMP_FORWARD_IF_TRUE, 0]);
+        unit + 2
+    };
+    for (index, gate) in copy.gates.iter().enumerate() {
+        let mut end = ends(gate.unit.0 as usize, copy.hooks.len() + index);
+        // It goes on with a jump into its handler, or out of the frame.
+        while !matches!(copy.code[2 * end], JUMP_FORWARD | RERAISE) {
+            end += 1;
+        }
+        is_gate[gate.unit.0 as usize..=end].fill(true);
+    }
     let mut is_hook = vec![false; new.len()];
     let mut is_start_hook = vec![false; new.len()];
     for (index, hook) in copy.hooks.iter().enumerate() {
@@ -104,15 +126,8 @@ fn check_copy(
         is_hook[unit..end].fill(true);
         is_start_hook[unit..end].fill(place.event == Event::PyStart);
 
-        // The hook's last unit is the one that tests its constant, and the jump over it ends there.
-        let mut arg = 0;
-        for unit in &copy.code[2 * unit..2 * end - 4].chunks_exact(2).collect::<Vec<_>>() {
-            assert_eq!(unit[0], EXTENDED_ARG);
-            arg = (arg | u32::from(unit[1])) << 8;
-        }
-        assert_eq!(copy.code[2 * end - 4], LOAD_CONST);
-        assert_eq!(arg | u32::from(copy.code[2 * end - 3]), pieces.const_count + index as u32);
-        assert_eq!(copy.code[2 * end - 2..2 * end], [POP_JUMP_FORWARD_IF_TRUE, 0]);
+        // The jump over the hook ends where it ends.
+        assert_eq!(ends(unit, index), end);
 
         let original = copy.original_unit(hook.unit).0;
         assert_eq!(original * 2, place.offset.0);
@@ -120,7 +135,8 @@ fn check_copy(
     }
     for (unit, position) in new.iter().enumerate() {
         let original = copy.original_unit(UnitIndex(unit as u32)).0 as usize;
-        if unit >= landing_at || is_start_hook[unit] {
+        if is_gate[unit] && *position == [None; 4] {
+        } else if unit >= landing_at || is_start_hook[unit] {
             assert_eq!(*position, [None; 4], "{} unit {unit}", label());
         } else {
             assert_eq!(*position, old[original], "{} unit {unit}", label());
@@ -134,7 +150,7 @@ fn check_copy(
     let after = instruction_starts(&dis, &loaded)?;
     let ours: Vec<_> = after
         .iter()
-        .filter(|(unit, _)| *unit < landing_at && !is_hook[*unit])
+        .filter(|(unit, _)| *unit < landing_at && !is_hook[*unit] && !is_gate[*unit])
         .filter(|(unit, _)| {
             // What is left but not of the original: jumps around a hook, and NOPs before one.
             let original = copy.original_unit(UnitIndex(*unit as u32)).0 as usize;
@@ -171,16 +187,18 @@ fn check_code(code: &Bound<'_, PyAny>, random: &mut Random, totals: &mut Totals)
 
     let begun = Instant::now();
     let analysis = Analysis::new(&bytes).unwrap_or_else(|error| refused(error));
-    let all = Plan { wanted: &|_| true, stack_limit: None, landing: None };
+    let all = Plan { wanted: &|_| true, gates: true, stack_limit: None, landing: None };
     let hooked = analysis.assemble(&all).unwrap_or_else(|error| refused(error));
     totals.time += begun.elapsed();
-    assert_eq!(hooked.hooks.len(), analysis.places().len());
+    // What a call raises passes a gate.
+    let places = analysis.places().iter().filter(|place| place.event != Event::CRaise);
+    assert_eq!(hooked.hooks.len(), places.count());
     let starts = instruction_starts(&code.py().import("dis")?, code)?;
     let original = Original { code, pieces: &pieces, positions: positions(code)?, starts };
     check_copy(&original, &analysis, &hooked, None)?;
 
     let plain = analysis
-        .assemble(&Plan { wanted: &|_| false, stack_limit: None, landing: None })
+        .assemble(&Plan { wanted: &|_| false, gates: false, stack_limit: None, landing: None })
         .unwrap_or_else(|error| refused(error));
     assert_eq!(plain.code, pieces.code, "{code:?}");
     assert_eq!(plain.exception_table, pieces.exception_table, "{code:?}");
@@ -197,7 +215,7 @@ fn check_code(code: &Bound<'_, PyAny>, random: &mut Random, totals: &mut Totals)
         _ => Some(Landing::At { unit: UnitIndex(unit), from }),
     };
     let limit = (seed & 8 != 0).then_some(pieces.stack_size + (seed & 1) as u32);
-    match analysis.assemble(&Plan { wanted: &some, stack_limit: limit, landing }) {
+    match analysis.assemble(&Plan { wanted: &some, gates: seed & 4 != 0, stack_limit: limit, landing }) {
         Ok(copy) => {
             let stands_for = landing.map(|_| copy.original_unit(copy.landing.unwrap()).0);
             if let Some(stands_for) = stands_for {

@@ -84,10 +84,43 @@ events! {
     CRaise, "C_RAISE", 17, 16;
 }
 
-/// The id under which a scope asks for an event. The interpreter's own function, which fills scopes from
+/// The ids of a scope's events, in the order of its states.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Ids {
+    /// For the package.
+    pub(crate) own: &'static [u8],
+    /// For the interpreter: see [`native`].
+    pub(crate) native: &'static [u8],
+    /// Whether the two are the same, and the interpreter knows as much of the scope as the package.
+    #[cfg(Py_3_13)]
+    pub(crate) are_native: bool,
+}
+
+impl Ids {
+    const fn new(own: &'static [u8], native: &'static [u8]) -> Ids {
+        #[cfg(Py_3_13)]
+        let are_native = {
+            let (mut index, mut same) = (0, true);
+            while index < own.len() {
+                same &= own[index] == native[index];
+                index += 1;
+            }
+            same
+        };
+        Ids {
+            own,
+            native,
+            #[cfg(Py_3_13)]
+            are_native,
+        }
+    }
+}
+
+/// The id under which the interpreter is asked who wants an event. Its own function, which fills scopes from
 /// 3.13 on, keeps tools of the events up to `RERAISE` and looks at no bounds: the ends of calls are told
 /// to those who want calls, and the sides of a branch, on 3.13, to those who want branches.
-const fn asked_for(id: u8) -> u8 {
+const fn native(id: u8) -> u8 {
     const BRANCH: u8 = 8;
     if !cfg!(Py_3_13) || id <= Reraise::ID {
         id
@@ -110,9 +143,9 @@ pub trait Events: Sealed {
     /// States that nobody listens to.
     #[doc(hidden)]
     const NONE: Self::States;
-    /// The ids to ask for, in the order of the states.
+    /// Their ids.
     #[doc(hidden)]
-    const IDS: &'static [u8];
+    const IDS: Ids;
 }
 
 /// That `E` is one of the events that a scope declares. `Place`, which the compiler finds out, says
@@ -149,7 +182,7 @@ macro_rules! tuple {
             // Each scope has states of its own, and this is what they begin as.
             #[allow(clippy::declare_interior_mutable_const)]
             const NONE: Self::States = [const { State::new(0) }; [$($index),*].len()];
-            const IDS: &'static [u8] = &[$(asked_for($event::ID)),*];
+            const IDS: Ids = Ids::new(&[$($event::ID),*], &[$(native($event::ID)),*]);
         }
 
         $(declares! { $all $event $index })*

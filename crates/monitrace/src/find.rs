@@ -4,6 +4,7 @@
 //! installed, it is [`ABSENT`], which does what can be done without: nothing before 3.13, and from there on
 //! what the interpreter does by itself. It must never keep a table that it has not compared.
 
+use crate::event::Ids;
 use crate::object::Attached;
 use crate::raised::{Aside, Raised};
 use crate::table::{Api, CAPSULE, Enter, State, VERSION, WAITING, Words};
@@ -164,7 +165,7 @@ pub(crate) fn enter<'py>(
     attached: Attached<'py>,
     states: &[State],
     version: &AtomicU64,
-    ids: &'static [u8],
+    ids: Ids,
 ) -> Result<(), Raised<'py>> {
     if cfg!(Py_GIL_DISABLED) {
         // The package does not support it, and the interpreter's functions ask for locks of their own.
@@ -179,18 +180,17 @@ pub(crate) fn enter<'py>(
         if version.load(Relaxed) == configuration.wrapping_add(api.words.generation.load(Relaxed)) {
             return Ok(());
         }
-        enter_by(api.enter_scope, attached, states, version, ids)
     }
     #[cfg(Py_3_13)]
     {
-        // Scopes that the package has filled have versions with the highest bit, and states in which the
-        // interpreter would leave something behind. All others it can fill: it knows the ids
-        // (`event::asked_for`).
-        let is_direct = api.words.direct.load(Relaxed) != 0 && version.load(Relaxed) >> 63 == 0;
-        let function: Enter =
-            if is_direct { crate::native::PyMonitoring_EnterScope } else { api.enter_scope };
-        enter_by(function, attached, states, version, ids)
+        // Scopes that the package has filled have versions with the highest bit, and may have states of
+        // which the interpreter knows nothing.
+        let is_packages = version.load(Relaxed) >> 63 != 0;
+        if ids.are_native && !is_packages && api.words.direct.load(Relaxed) != 0 {
+            return call(crate::native::PyMonitoring_EnterScope, attached, states, version, ids.native);
+        }
     }
+    enter_by(api, attached, states, version, ids)
 }
 
 /// The same where no table is known yet.
@@ -199,13 +199,31 @@ fn enter_first<'py>(
     attached: Attached<'py>,
     states: &[State],
     version: &AtomicU64,
-    ids: &'static [u8],
+    ids: Ids,
 ) -> Result<(), Raised<'py>> {
-    enter_by(first(attached)?.enter_scope, attached, states, version, ids)
+    enter_by(first(attached)?, attached, states, version, ids)
 }
 
-#[cfg_attr(not(Py_3_13), cold)]
+/// The same by a table.
 fn enter_by<'py>(
+    api: &Api,
+    attached: Attached<'py>,
+    states: &[State],
+    version: &AtomicU64,
+    ids: Ids,
+) -> Result<(), Raised<'py>> {
+    if !is_packages(api) {
+        return call(api.enter_scope, attached, states, version, ids.native);
+    }
+    #[cfg(Py_3_13)]
+    if !ids.are_native && version.load(Relaxed) >> 63 == 0 {
+        // Perhaps it was filled before the package came, and its version would count as the interpreter's.
+        version.store(0, Relaxed);
+    }
+    call(api.enter_scope, attached, states, version, ids.own)
+}
+
+fn call<'py>(
     function: Enter,
     attached: Attached<'py>,
     states: &[State],
@@ -213,8 +231,9 @@ fn enter_by<'py>(
     ids: &'static [u8],
 ) -> Result<(), Raised<'py>> {
     debug_assert_eq!(states.len(), ids.len());
-    // SAFETY: as many states as ids, and all ids are those that the function knows (`event::asked_for`).
-    // States and version are atomic; nobody without the GIL writes them, and the thread has it.
+    // SAFETY: as many states as ids; the package's function knows all ids, and the interpreter's is given
+    // those that it knows. States and version are atomic; nobody without the GIL writes them, and the thread
+    // has it.
     let entered = unsafe {
         let length = states.len() as ffi::Py_ssize_t;
         function(states.as_ptr().cast_mut(), version.as_ptr(), ids.as_ptr(), length)

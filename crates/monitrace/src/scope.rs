@@ -3,7 +3,7 @@
 //! It owns the states of a scope, and what is said to the compiler about them. An event that nobody wants
 //! must cost no more than the test of its state's byte: everything else is out of line.
 
-use crate::event::{self as e, Declares, Event, Events};
+use crate::event::{self as e, Declares, Event, Events, Ids};
 use crate::find;
 use crate::object::{Attached, Exception, Object};
 use crate::raised::{Aside, Raised, set_current};
@@ -331,7 +331,7 @@ impl<'a, 'py, E: Events> Entered<'a, 'py, E> {
 struct Site<'a, 'py> {
     states: &'a [State],
     version: &'a AtomicU64,
-    ids: &'static [u8],
+    ids: Ids,
     code_like: &'a dyn Object,
     attached: Attached<'py>,
 }

@@ -76,8 +76,21 @@ fn scopes_are_inactive_or_native_until_the_package_comes() {
         scope.enter(py, &code)?.py_start(0)?;
         let again = asked()?;
 
-        // It comes, and tells those who wait.
-        common::publish(py)?;
+        // It comes, and tells those who wait. What the interpreter has filled is the package's from now on:
+        // only that knows which call has ended.
+        if NATIVE {
+            let tool = Tool::new(py, 2)?;
+            tool.listen(&["C_RETURN"])?;
+            scope.enter(py, &code)?.c_return(0, &py.None())?;
+            assert_eq!(tool.take()?, "[('C_RETURN', 0, None)]");
+            common::publish(py)?;
+            let entered = scope.enter(py, &code)?;
+            entered.call(0, &py.import("builtins")?.getattr("len")?, Some(&py.None()))?;
+            entered.c_return(0, &code)?;
+            assert_eq!(tool.take()?, "[('C_RETURN', 0, <built-in function len>, None)]");
+        } else {
+            common::publish(py)?;
+        }
         common::install(py)?;
         let tool = Tool::new(py, 2)?;
         tool.listen(&["PY_START"])?;

@@ -156,11 +156,76 @@ static const Monitrace_Api *Monitrace__api = NULL;
 
 static const Monitrace_Words Monitrace__absent_words = {NULL, 0, 1, 0};
 
+/* Asks the interpreter for the tools of one event, of which it must keep some. */
+MONITRACE__COLD static uint8_t
+Monitrace__native_tools(uint8_t event_type)
+{
+    PyMonitoringState state = {0, 0};
+    uint64_t version = 0; /* Left alone where nothing was ever set, and so are the states. */
+    (void)PyMonitoring_EnterScope(&state, &version, &event_type, 1);
+    return state.active;
+}
+
+/* The interpreter keeps tools of the events up to RERAISE and reads beyond its table for others. Those are
+   asked for under another name here, and the version is marked, as the package marks its own: a scope
+   that has them must never reach the interpreter's function. */
+MONITRACE__COLD static int
+Monitrace__enter_absent(PyMonitoringState *state_array, uint64_t *version, const uint8_t *event_types,
+                        Py_ssize_t length)
+{
+    uint64_t current = 0;
+    Py_ssize_t i;
+    if (version == NULL || length < 0 || (length > 0 && (state_array == NULL || event_types == NULL))) {
+        PyErr_SetString(PyExc_ValueError, "a scope needs a version, and a state and an id for each event");
+        return -1;
+    }
+    for (i = 0; i < length && event_types[i] <= PY_MONITORING_EVENT_RERAISE; i++) {
+    }
+    if (i == length) {
+        return PyMonitoring_EnterScope(state_array, version, event_types, length);
+    }
+    for (; i < length; i++) {
+        if (event_types[i] > 18) {
+            PyErr_Format(PyExc_ValueError, "invalid event type %d", (int)event_types[i]);
+            return -1;
+        }
+    }
+    (void)PyMonitoring_EnterScope(NULL, &current, NULL, 0);
+    current |= (uint64_t)1 << 63;
+    if (*version == current) {
+        return 0;
+    }
+    for (i = 0; i < length; i++) {
+        switch (event_types[i]) {
+        case PY_MONITORING_EVENT_C_RETURN:
+        case PY_MONITORING_EVENT_C_RAISE:
+            state_array[i].active = Monitrace__native_tools(PY_MONITORING_EVENT_CALL);
+            break;
+#if PY_VERSION_HEX >= 0x030E0000
+        case PY_MONITORING_EVENT_BRANCH:
+            state_array[i].active = Monitrace__native_tools(PY_MONITORING_EVENT_BRANCH_LEFT)
+                                    | Monitrace__native_tools(PY_MONITORING_EVENT_BRANCH_RIGHT);
+            break;
+#else
+        case PY_MONITORING_EVENT_BRANCH_LEFT:
+        case PY_MONITORING_EVENT_BRANCH_RIGHT:
+            state_array[i].active = Monitrace__native_tools(PY_MONITORING_EVENT_BRANCH);
+            break;
+#endif
+        default:
+            state_array[i].active = Monitrace__native_tools(event_types[i]);
+        }
+        state_array[i].opaque = 0;
+    }
+    *version = current;
+    return 0;
+}
+
 static const Monitrace_Api Monitrace__absent = {
     MONITRACE_API_VERSION,
     sizeof(Monitrace_Api),
     &Monitrace__absent_words,
-    PyMonitoring_EnterScope,
+    Monitrace__enter_absent,
     PyMonitoring_ExitScope,
     _PyMonitoring_FirePyStartEvent,
     _PyMonitoring_FirePyResumeEvent,
@@ -382,7 +447,7 @@ MONITRACE__NAME(EnterScope)(PyMonitoringState *state_array, uint64_t *version, c
         return Monitrace__enter_first(state_array, version, event_types, length);
     }
 #if PY_VERSION_HEX >= 0x030D0000
-    /* Versions of the package have the highest bit; it has looked at the ids of a scope with another. */
+    /* Only a scope whose ids the interpreter knows has a version without the highest bit. */
     if (version != NULL && (int64_t)*version > 0 && api->words->direct) {
         return PyMonitoring_EnterScope(state_array, version, event_types, length);
     }

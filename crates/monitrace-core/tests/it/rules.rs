@@ -4,7 +4,7 @@ use crate::program::{Answer, Outcome, PLACES, Script, Step, ToyError};
 use crate::toy::{Toy, ToyHost, at};
 use monitrace_core::{
     ByteOffset, Callback, Change, CodeId, Event, EventKind, EventSet, Firing, Host, Location, Monitor,
-    MonitorError, Reply, Restart, Tool, ToolId, ToolSet, dispatch,
+    MonitorError, Reply, Restart, Scope, Tool, ToolId, ToolSet, dispatch,
 };
 use std::sync::Arc;
 
@@ -222,6 +222,29 @@ fn ends_of_calls_come_with_calls() {
     assert_eq!(toy.reach(CODE, place_of(Event::Call)), Ok(Reply::Disable));
     assert_eq!(toy.reach(CODE, place_of(Event::CReturn)), Ok(Reply::Continue));
     assert_eq!(labels(&toy), [0]);
+}
+
+#[test]
+fn what_is_disabled_is_known_of_tools_that_do_not_listen_any_more() {
+    let monitor = Monitor::new(ToyHost::default());
+    monitor.use_tool_id(HIGH, "rules").expect("the id is free");
+    let disable: Arc<dyn Callback<ToyHost>> = Arc::new(|_: &Firing<'_, ToyHost>| Ok(Reply::Disable));
+    monitor.register_callback(HIGH, Event::Call, Some(disable));
+    monitor.set_events(HIGH, EventSet::CALL).expect("the tool is in use");
+    let scope = Scope::new(CODE, PLACES);
+    let state = scope.state(place_of(Event::Call));
+    monitor.enter(&scope);
+    assert_eq!((state.active(), state.disabled()), (HIGH.into(), ToolSet::EMPTY));
+    assert_eq!(
+        monitor.fire(&scope, place_of(Event::Call), &at(&CODE, place_of(Event::Call))),
+        Ok(Reply::Disable)
+    );
+    monitor.set_events(HIGH, EventSet::empty()).expect("the tool is in use");
+    monitor.enter(&scope);
+    assert_eq!((state.active(), state.disabled()), (ToolSet::EMPTY, HIGH.into()));
+    monitor.restart_events();
+    monitor.enter(&scope);
+    assert_eq!(state.disabled(), ToolSet::EMPTY);
 }
 
 #[test]

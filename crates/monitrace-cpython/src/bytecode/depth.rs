@@ -17,6 +17,8 @@ pub(super) struct Guard {
     pub(super) depth: u32,
     /// Whether it gets the position before the exception.
     pub(super) lasti: bool,
+    /// The index of the first guard that is like this one.
+    pub(super) alike: u32,
 }
 
 /// The depth of the stack before each instruction, in slots.

@@ -77,7 +77,7 @@ pub(super) fn bytes_of(copy: &Rewritten) -> CodeBytes<'_> {
         line_table: &copy.line_table,
         first_line: 1,
         stack_size: copy.stack_size,
-        const_count: CONSTS + copy.hooks.len() as u32,
+        const_count: CONSTS + copy.added_consts(),
         name_count: 4,
         is_generator: true,
     }

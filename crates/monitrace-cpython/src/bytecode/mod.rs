@@ -12,6 +12,14 @@
 //! [`Place::depth`] says where, because the depth of the stack is known for every instruction. A
 //! place is disabled by writing `JUMP_FORWARD skip` over the hook's first unit ([`Hook::skip`]).
 //!
+//! # A gate
+//!
+//! What is raised between the hooks before an instruction and those behind it reaches neither. A copy
+//! with gates sends every exception, on its way to its handler or out of the frame, through a block
+//! that holds a hook of its own kind and then goes on as if nothing had been: with a jump into the
+//! handler or, behind all instructions, with `RERAISE`, which adds nothing to the traceback. It costs
+//! nothing until something is raised.
+//!
 //! # Where hooks stand
 //!
 //! CPython 3.12 and later decide while running whether an instruction has another line than the one
@@ -49,10 +57,10 @@ mod places;
 mod units;
 mod verify;
 
-pub use assemble::{Hook, Landing, Plan, Rewritten};
+pub use assemble::{Gate, Hook, Landing, Plan, Rewritten};
 pub use error::RewriteError;
-pub use places::{Analysis, Place};
-pub use units::UnitMap;
+pub use places::{Analysis, Operands, Place};
+pub use units::{Next, UnitMap};
 pub use verify::{verify, verify_with_landing};
 
 /// The pieces of a 3.11 code object that rewriting needs.

@@ -1,22 +1,27 @@
 //! Where events can be hooked. It owns the rules for each event and must never write code.
 //!
-//! A place belongs to one instruction and stands before or behind it. To add an event, add its rule
-//! to `find_places` and its side to `side`; what stands on an edge of its own (a taken
-//! branch, a raised exception) needs a block out of line, which `assemble` appends like a landing.
+//! A place belongs to one instruction and stands before or behind it, or where it raises. To add an
+//! event, add its rule to `find_places` and its side to `side`. What stands on an edge of its own (a
+//! taken branch) needs a block out of line, as `assemble` appends gates and landings.
 
 use super::depth::{Guard, UNREACHED, depths};
 use super::instruction::{Instruction, NONE, decode};
 use super::line_table::{Cursor, Position};
-use super::opcodes::{END_ASYNC_FOR, KW_NAMES, PRECALL, RERAISE, RESUME, RETURN_VALUE, SEND, YIELD_VALUE};
+use super::opcodes::{
+    CALL, CALL_FUNCTION_EX, END_ASYNC_FOR, KW_NAMES, PRECALL, RERAISE, RESUME, RETURN_VALUE, SEND,
+    YIELD_VALUE,
+};
 use super::{CodeBytes, RewriteError, exception_table};
 use monitrace_core::{ByteOffset, Event, UnitIndex};
+use std::collections::HashMap;
 
 /// A place in the original code where an event can be hooked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// What happens there.
     pub event: Event,
-    /// The start of the instruction that it happens to, in bytes of the original.
+    /// The instruction that it happens to, in bytes of the original: where it starts or, for calls, where
+    /// its opcode is.
     pub offset: ByteOffset,
     /// The line of that instruction.
     pub line: Option<u32>,
@@ -27,6 +32,31 @@ pub struct Place {
     /// only when running can it be told whether that was on this line. The position, in units of the
     /// copy, is the second value from the top of the stack.
     pub restores_position: bool,
+    /// Where a `CALL` finds what is called, below the hook.
+    pub call: Option<Operands>,
+}
+
+/// What the stack holds when a call is about to be made, from the bottom up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operands {
+    /// A null and the callable, or the callable and its first argument; then so many arguments, the
+    /// named ones last.
+    Each(u32),
+    /// The callable, something iterable with the positional arguments and, if `named`, a dict.
+    Packed {
+        /// Whether there is a dict.
+        named: bool,
+    },
+}
+
+impl Operands {
+    /// How many slots they take.
+    fn slots(self) -> u32 {
+        match self {
+            Operands::Each(count) => count.saturating_add(2),
+            Operands::Packed { named } => 2 + u32::from(named),
+        }
+    }
 }
 
 /// On which side of its instruction a place stands.
@@ -40,11 +70,13 @@ pub(super) enum Side {
     Behind,
 }
 
-pub(super) fn side(event: Event) -> Side {
+/// `None`: it has no hook of its own, what is raised passes a gate.
+pub(super) fn side(event: Event) -> Option<Side> {
     match event {
-        Event::Line => Side::BeforeFromOtherLine,
-        Event::PyStart => Side::Behind,
-        _ => Side::Before,
+        Event::Line => Some(Side::BeforeFromOtherLine),
+        Event::PyStart | Event::CReturn => Some(Side::Behind),
+        Event::CRaise => None,
+        _ => Some(Side::Before),
     }
 }
 
@@ -60,6 +92,8 @@ pub struct Analysis {
     pub(super) places: Vec<Place>,
     /// The instruction of each place.
     pub(super) instruction_of: Vec<u32>,
+    /// The first `RESUME`: what stands before it sets the frame up, and is not the program's.
+    pub(super) first: usize,
     pub(super) first_line: i32,
     pub(super) stack_size: u32,
     pub(super) const_count: u32,
@@ -83,6 +117,7 @@ impl Analysis {
 
         let count = decoded.instructions.len();
         let mut guards = Vec::new();
+        let mut alike = HashMap::new();
         let mut guarded_by = vec![NONE; count];
         for entry in exception_table::decode(code.exception_table)? {
             let index = |unit| decoded.starting_at(unit).ok_or(RewriteError::ExceptionTable);
@@ -92,7 +127,8 @@ impl Analysis {
                 return Err(RewriteError::ExceptionTable);
             }
             guarded_by[start as usize..end as usize].fill(guards.len() as u32);
-            guards.push(Guard { handler, depth: entry.depth, lasti: entry.lasti });
+            let alike = *alike.entry((handler, entry.depth, entry.lasti)).or_insert(guards.len() as u32);
+            guards.push(Guard { handler, depth: entry.depth, lasti: entry.lasti, alike });
         }
 
         let depths = depths(&decoded.instructions, &guards, &guarded_by, code.stack_size)?;
@@ -104,6 +140,7 @@ impl Analysis {
             guarded_by,
             places: Vec::new(),
             instruction_of: Vec::new(),
+            first: count,
             first_line: code.first_line,
             stack_size: code.stack_size,
             const_count: code.const_count,
@@ -129,6 +166,11 @@ impl Analysis {
         let behind = self.instructions.partition_point(|instruction| instruction.start <= unit.0);
         let k = behind.checked_sub(1)?;
         (unit.0 < self.instructions[k].end() && self.depths[k] != UNREACHED).then_some(k)
+    }
+
+    /// Whether a path leads to an instruction.
+    pub(super) fn is_reached(&self, k: usize) -> bool {
+        self.depths[k] != UNREACHED
     }
 
     pub(super) fn opcode(&self, k: usize) -> u8 {
@@ -166,10 +208,10 @@ impl Analysis {
 
     fn find_places(&mut self) {
         let count = self.instructions.len();
-        // Everything before the first RESUME sets the frame up, and is not the program's.
         let Some(first) = (0..count).find(|&k| self.opcode(k) == RESUME) else {
             return;
         };
+        self.first = first;
         let mut entered_from_other_line = vec![false; count];
         let mut restores_position = vec![false; count];
         for k in 0..count {
@@ -191,7 +233,7 @@ impl Analysis {
             }
         }
         if self.is_start(first) && self.depths[first] != UNREACHED {
-            self.add_place(Event::PyStart, first);
+            self.add_place(Event::PyStart, first, first);
         }
         for (k, &entered) in entered_from_other_line.iter().enumerate().skip(first + 1) {
             if self.depths[k] == UNREACHED {
@@ -201,24 +243,62 @@ impl Analysis {
             let has_line = self.positions[k].line().is_some();
             // END_ASYNC_FOR ends a loop whose line has been reported; CPython leaves it out too.
             if entered && has_line && opcode != END_ASYNC_FOR && self.can_part_from_previous(k) {
-                self.add_place(Event::Line, k);
-                if let Some(place) = self.places.last_mut() {
-                    place.restores_position = restores_position[k];
-                }
+                self.add_place(Event::Line, k, k).restores_position = restores_position[k];
             }
             if opcode == RETURN_VALUE {
-                self.add_place(Event::PyReturn, k);
+                self.add_place(Event::PyReturn, k, k);
             }
             if self.is_start(k) {
-                self.add_place(Event::PyStart, k);
+                self.add_place(Event::PyStart, k, k);
+            }
+            if let Some((call, operands)) = self.call_that_begins(k) {
+                self.add_place(Event::Call, k, call).call = Some(operands);
+                // Nothing stands between the parts of a call, so these three are always next to each other.
+                self.add_place(Event::CReturn, call, call);
+                self.add_place(Event::CRaise, call, call);
             }
         }
     }
 
-    fn add_place(&mut self, event: Event, k: usize) {
-        let offset = ByteOffset::from(UnitIndex(self.instructions[k].start));
-        let (line, depth) = (self.positions[k].line(), self.depths[k]);
-        self.places.push(Place { event, offset, line, depth, restores_position: false });
+    /// The call that begins with this instruction: the one that makes it, which the event happens to,
+    /// and its operands.
+    fn call_that_begins(&self, k: usize) -> Option<(usize, Operands)> {
+        let opcode = |k: usize| self.instructions.get(k).map(Instruction::opcode);
+        let arg = |k: usize| self.instructions[k].arg;
+        let (call, operands) = match opcode(k)? {
+            CALL_FUNCTION_EX => (k, Operands::Packed { named: arg(k) & 1 != 0 }),
+            KW_NAMES if opcode(k + 1) == Some(PRECALL) => (k + 2, Operands::Each(arg(k + 1))),
+            PRECALL if k == 0 || opcode(k - 1) != Some(KW_NAMES) => (k + 1, Operands::Each(arg(k))),
+            _ => return None,
+        };
+        let is_whole = call == k || (opcode(call) == Some(CALL) && self.depths[call] == self.depths[k]);
+        (is_whole && self.depths[k] >= operands.slots()).then_some((call, operands))
+    }
+
+    /// Adds a place that stands at instruction `k` and happens to instruction `to`.
+    fn add_place(&mut self, event: Event, k: usize, to: usize) -> &mut Place {
+        let instruction = &self.instructions[to];
+        let unit = match event {
+            Event::Call | Event::CReturn | Event::CRaise => instruction.opcode_unit(),
+            _ => instruction.start,
+        };
+        let depth = match side(event) {
+            Some(Side::Behind) => {
+                let effect = self.instructions[k].row.effect(self.instructions[k].arg, false);
+                u32::try_from(i64::from(self.depths[k]) + effect).unwrap_or(0)
+            }
+            _ => self.depths[k],
+        };
         self.instruction_of.push(k as u32);
+        self.places.push(Place {
+            event,
+            offset: ByteOffset::from(UnitIndex(unit)),
+            line: self.positions[to].line(),
+            depth,
+            restores_position: false,
+            call: None,
+        });
+        let last = self.places.len() - 1;
+        &mut self.places[last]
     }
 }

@@ -2,6 +2,7 @@
 //! what an instruction does.
 
 use monitrace_core::UnitIndex;
+use std::ops::Range;
 
 /// The line of an instruction behind which the function begins: no other line equals it.
 pub(super) const START: i32 = -2;
@@ -19,8 +20,34 @@ pub(super) struct Moved {
     pub(super) enter: u32,
     /// Where it is entered from its own line.
     pub(super) past: u32,
+    /// Where it begins, behind the hooks before it.
+    pub(super) own: u32,
     /// Its last unit, inline caches included, hooks behind it not.
     pub(super) last: u32,
+    /// What its hooks stand for in the original, but for those of lines.
+    pub(super) hooked: u32,
+}
+
+/// A block that belongs to no instruction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    /// Its first unit in the copy.
+    pub(super) start: u32,
+    /// The unit of the original that it stands for.
+    pub(super) stands_for: u32,
+}
+
+/// What a frame runs next, in units of the original.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// This instruction, with what hooks it has in any copy.
+    Instruction(UnitIndex),
+    /// This instruction, whose hooks have run.
+    Own(UnitIndex),
+    /// What follows this instruction when it goes on.
+    Behind(UnitIndex),
+    /// A gate or a landing, which belong to no instruction of the original.
+    Elsewhere,
 }
 
 /// Maps the units of a copy to those of its original, and back, in logarithmic time.
@@ -30,31 +57,55 @@ pub struct UnitMap {
     pub(super) moved: Box<[Moved]>,
     /// How many units the original has.
     pub(super) original_length: u32,
-    /// Where the landing begins in the copy (its length, if it has none).
-    pub(super) landing: u32,
-    /// The original unit that the landing stands for.
-    pub(super) landing_for: u32,
+    /// The end of what belongs to instructions.
+    pub(super) in_line: u32,
+    /// The gates' units.
+    pub(super) gates: Box<[Range<u32>]>,
+    /// What comes behind: the gate of what leaves the frame, and the landing.
+    pub(super) blocks: Box<[Block]>,
 }
 
 impl UnitMap {
     /// For `f_lasti` and `tb_lasti`: the unit of the original that a unit of the copy stands for.
     ///
     /// Opcodes and inline caches keep their distance from the end of their instruction; units of a
-    /// hook stand for its instruction's first unit, those of a landing for the instruction that the
-    /// frame has left or enters.
+    /// hook stand for its place, those of a gate for its handler, those of a landing for the instruction
+    /// that the frame has left or enters.
     pub fn original_unit(&self, copy: UnitIndex) -> UnitIndex {
-        if copy.0 >= self.landing {
-            return UnitIndex(self.landing_for);
+        if copy.0 >= self.in_line {
+            let block = self.blocks.iter().rev().find(|block| block.start <= copy.0);
+            return UnitIndex(block.map_or(0, |block| block.stands_for));
         }
-        let k = self.moved.partition_point(|moved| moved.first <= copy.0).saturating_sub(1);
+        let k = self.owner(copy);
         let Some(moved) = self.moved.get(k) else {
             return UnitIndex(0);
         };
-        // A copy's instruction is never shorter than the original, so a hook before it clamps.
-        match moved.last.checked_sub(copy.0) {
-            Some(from_last) => UnitIndex((self.end(k) - 1).saturating_sub(from_last).max(moved.original)),
-            None => UnitIndex(moved.original),
+        if copy.0 > moved.last || (moved.past..moved.own).contains(&copy.0) {
+            return UnitIndex(moved.hooked);
         }
+        // A copy's instruction is never shorter than the original, so a hook before it clamps.
+        UnitIndex((self.end(k) - 1).saturating_sub(moved.last - copy.0).max(moved.original))
+    }
+
+    /// What a frame that is about to run a unit of the copy runs next.
+    pub fn next(&self, copy: UnitIndex) -> Next {
+        match self.moved.get(self.owner(copy)) {
+            Some(moved) if copy.0 < self.in_line && !self.gates.iter().any(|gate| gate.contains(&copy.0)) => {
+                let unit = UnitIndex(moved.original);
+                let has_passed_hooks = moved.past < moved.own && moved.own <= copy.0;
+                match copy.0 {
+                    at if at > moved.last => Next::Behind(unit),
+                    _ if has_passed_hooks => Next::Own(unit),
+                    _ => Next::Instruction(unit),
+                }
+            }
+            _ => Next::Elsewhere,
+        }
+    }
+
+    /// The index of the instruction that a unit of the copy belongs to, if that is in line.
+    fn owner(&self, copy: UnitIndex) -> usize {
+        self.moved.partition_point(|moved| moved.first <= copy.0).saturating_sub(1)
     }
 
     /// The other way round: the unit of the copy that stands for this very unit of the original.

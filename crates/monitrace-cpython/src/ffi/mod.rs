@@ -9,6 +9,8 @@
 #[cfg(not(Py_3_12))]
 pub mod ceval;
 #[cfg(not(Py_3_12))]
+pub mod classobject;
+#[cfg(not(Py_3_12))]
 pub mod code;
 #[cfg(Py_3_13)]
 pub mod debug_offsets;
@@ -52,6 +54,7 @@ pub const LAYOUT: &[&[Field]] = &[
 /// Every field that this crate reads or writes through a declaration of its own.
 #[cfg(not(Py_3_12))]
 pub const LAYOUT: &[&[Field]] = &[
+    classobject::FIELDS,
     code::FIELDS,
     frame::INTERPRETER_FRAME_FIELDS,
     frame::FRAME_OBJECT_FIELDS,

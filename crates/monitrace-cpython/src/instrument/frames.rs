@@ -14,7 +14,7 @@
 
 use super::records::{CodePtr, Instrumented, Original, Variant};
 use super::{code_to_run, registry};
-use crate::bytecode::{self, opcodes};
+use crate::bytecode::{self, Next, opcodes};
 use crate::ffi::ceval::{
     _PyEval_EvalFrameDefault, _PyInterpreterState_GetEvalFrameFunc, PY_TRACE_LINE, PY_TRACE_OPCODE,
     PY_TRACE_RETURN,
@@ -109,7 +109,8 @@ unsafe fn original_unit(frame: *mut InterpreterFrame) -> Option<UnitIndex> {
 }
 
 /// Whether a frame that its loop is executing is in the middle of a hook. If its thread is mute, that
-/// is the hook whose event is being told: those of the callback's own code do nothing.
+/// is the hook whose event is being told: those of the callback's own code do nothing. Some hooks are shown
+/// elsewhere meanwhile.
 ///
 /// # Safety
 /// The frame is live.
@@ -117,7 +118,8 @@ unsafe fn is_at_hook(frame: *mut InterpreterFrame) -> bool {
     // SAFETY: prev_instr points into the frame's code, or one unit before it.
     let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
     Instrumented::of(code).is_some_and(|copy| {
-        copy.rewritten().hooks.iter().any(|hook| unit == (hook.unit.0 + u32::from(hook.skip)) as isize)
+        copy.shown_elsewhere() == frame
+            || copy.rewritten().hooks.iter().any(|hook| unit == (hook.unit.0 + u32::from(hook.skip)) as isize)
     })
 }
 
@@ -510,8 +512,9 @@ unsafe fn land(
             // Somebody else's, or ours for a moment: the pad's call would not be inlined.
             return Ok(false);
         }
-        let Some(unit) = original_unit(frame) else { return Ok(false) };
         let code = (*frame).f_code;
+        let old = Instrumented::of(code);
+        let Some(way) = way_in(frame, armed.from) else { return Ok(false) };
         let depth = (*frame).stacktop - (*code).co_nlocalsplus;
         let end = frame
             .cast::<*mut ffi::PyObject>()
@@ -522,7 +525,7 @@ unsafe fn land(
         }
         let variant = Variant {
             stack_limit: (!grows).then_some((*code).co_stacksize as u32),
-            landing: Some(bytecode::Landing::At { unit, from: armed.from }),
+            landing: Some(way),
             wakes_mover: (*frame).is_entry,
         };
         let function = landing_function(py)?;
@@ -548,12 +551,39 @@ unsafe fn land(
         stack.add((*frame).stacktop as usize).write(ptr::null_mut());
         stack.add((*frame).stacktop as usize + 1).write(function.into_ptr());
         (*frame).stacktop += 2;
+        if let Some(call) = old.and_then(|old| old.calls().take(frame)) {
+            match way {
+                bytecode::Landing::Own(_) | bytecode::Landing::After(_) => record.adopt_call(py, call),
+                bytecode::Landing::At { .. } => call.forget(py),
+            }
+        }
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
         (*frame).prev_instr = units(new_code).add(pad.0 as usize);
         let left = Bound::from_owned_ptr(py, before.cast()).unbind();
         movements().landing.push(Landing { thread: thread as usize, left, back: None });
     }
     Ok(true)
+}
+
+/// Where in another copy the executing frame goes on. `None` if it is to run an instruction first that
+/// no other copy has.
+///
+/// # Safety
+/// See [`on_trace`].
+unsafe fn way_in(frame: *mut InterpreterFrame, from: UnitIndex) -> Option<bytecode::Landing> {
+    // SAFETY: prev_instr points at the instruction that is about to run, in the frame's code.
+    let unit = unsafe { (*frame).prev_instr.offset_from(units((*frame).f_code)) };
+    let unit = UnitIndex(u32::try_from(unit).ok()?);
+    // SAFETY: as above.
+    match Instrumented::of(unsafe { (*frame).f_code }) {
+        None => Some(bytecode::Landing::At { unit, from }),
+        Some(copy) => match copy.rewritten().next(unit) {
+            Next::Instruction(unit) => Some(bytecode::Landing::At { unit, from }),
+            Next::Own(unit) => Some(bytecode::Landing::Own(unit)),
+            Next::Behind(unit) => Some(bytecode::Landing::After(unit)),
+            Next::Elsewhere => None,
+        },
+    }
 }
 
 /// Sends the executing frame back to its original, which has no landing pad: it calls the landing
@@ -588,6 +618,9 @@ unsafe fn land_back(
         let value = Bound::from_owned_ptr(py, top.replace(ptr::null_mut())).unbind();
         top.add(1).write(function.into_ptr());
         (*frame).stacktop += 1;
+        if let Some(call) = copy.calls().take(frame) {
+            call.forget(py);
+        }
         ffi::Py_INCREF(original.cast());
         let before = std::mem::replace(&mut (*frame).f_code, original);
         (*frame).prev_instr = (&raw const CALL_NOTHING).cast::<CodeUnit>().cast_mut();

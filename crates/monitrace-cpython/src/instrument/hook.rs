@@ -2,14 +2,19 @@
 //!
 //! The rewritten bytecode loads the hook and jumps if it is true. It never is: `nb_bool` does the
 //! work and answers 0, or -1 with an exception set. A hook is switched off by writing a jump over
-//! its first unit. It owns its boxed position, borrows everything else from the record of its code
+//! its first unit. A gate (see `bytecode`) is a hook that is never off and has no place of its own.
+//! A hook owns its boxed position, borrows everything else from the record of its code
 //! object, and must check that record before it reads anything: a hook can outlive its code.
 
+use super::calls::{Call, Places};
 use super::records::Instrumented;
-use crate::ffi::code::{CODE_OFFSET, CodeUnit};
+use crate::bytecode::Operands;
+use crate::ffi::classobject::{PyMethod_Type, PyMethodObject};
+use crate::ffi::code::CodeUnit;
+use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
-use crate::host::{CPython, Site};
-use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply};
+use crate::host::{CPython, Raised, Site};
+use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply, UnitIndex};
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -42,6 +47,7 @@ pub(super) struct Hook {
     skip: u8,
     wakes_mover: bool,
     restores_position: bool,
+    call: Option<Operands>,
 }
 
 /// What a hook is made from.
@@ -65,6 +71,8 @@ pub(super) struct HookParts {
     pub(super) wakes_mover: bool,
     /// See `bytecode::Place::restores_position`.
     pub(super) restores_position: bool,
+    /// See `bytecode::Place::call`.
+    pub(super) call: Option<Operands>,
 }
 
 struct HookType(*mut ffi::PyTypeObject);
@@ -128,6 +136,7 @@ impl Hook {
             ptr::addr_of_mut!((*hook).skip).write(parts.skip);
             ptr::addr_of_mut!((*hook).wakes_mover).write(parts.wakes_mover);
             ptr::addr_of_mut!((*hook).restores_position).write(parts.restores_position);
+            ptr::addr_of_mut!((*hook).call).write(parts.call);
             Ok(Bound::from_owned_ptr(py, hook.cast()).unbind())
         }
     }
@@ -139,6 +148,28 @@ impl Hook {
 
     pub(super) fn place(&self) -> usize {
         self.place as usize
+    }
+
+    pub(super) fn offset(&self) -> ByteOffset {
+        self.offset
+    }
+
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Whether it has anything to do. The record's scope must have been entered.
+    pub(super) fn is_wanted(&self, record: &Instrumented) -> bool {
+        let scope = record.scope();
+        match self.event {
+            Event::Call => !Places::of_call(self.place()).tools(scope).is_empty(),
+            Event::CReturn => {
+                let places = Places::of_return(self.place());
+                // What was noted before a call is to be taken out behind it, whoever listens then.
+                !places.tools_for_ends(scope).is_empty() || record.calls().has(places)
+            }
+            _ => !scope.state(self.place()).active().is_empty(),
+        }
     }
 
     pub(super) fn wakes_mover(&self) -> bool {
@@ -171,43 +202,189 @@ impl Hook {
         if self.wakes_mover || super::frames::caller_is_armed() {
             super::frames::wake();
         }
-        if self.event == Event::PyStart {
-            self.stand_at_resume(record);
+        super::monitor().enter(record.scope());
+        let told = match self.event {
+            Event::PyStart => {
+                self.stand_at_resume(record);
+                let told = self.fire_place(record);
+                record.show_elsewhere(ptr::null_mut());
+                told
+            }
+            Event::Call => self.fire_call(py, record),
+            Event::CReturn => self.fire_return(py, record),
+            Event::CRaise => self.fire_gate(py, record),
+            _ => self.fire_place(record),
+        };
+        match told {
+            Ok(()) => 0,
+            Err(raised) => {
+                raised.0.restore(py);
+                -1
+            }
         }
-        let monitor = super::monitor();
+    }
+
+    /// Tells of the event of its place.
+    fn fire_place(&self, record: &Instrumented) -> Result<(), Raised> {
         let scope = record.scope();
-        monitor.enter(scope);
         if scope.state(self.place()).active().is_empty() {
             Python::attach(|py| record.switch_off(py, self));
-            return 0;
+            return Ok(());
         }
         let value: *mut ffi::PyObject;
         let payload = match self.event {
-            Event::Line if self.restores_position && self.comes_from_its_line(record) => return 0,
+            Event::Line if self.restores_position && self.comes_from_its_line(record) => return Ok(()),
             Event::Line => Payload::Line(self.line),
             Event::PyReturn => match self.operand(record, 1) {
                 Some(operand) => {
                     value = operand;
-                    // SAFETY: Py<PyAny> is a transparent, non-null object pointer; the frame owns
-                    // the object for longer than the callback runs.
-                    Payload::Value(unsafe { &*(&raw const value).cast::<Py<PyAny>>() })
+                    Payload::Value(as_object(&value))
                 }
-                None => return 0,
+                None => return Ok(()),
             },
             _ => Payload::None,
         };
         let firing: Firing<'_, CPython> =
             Firing { event: self.event, offset: self.offset, code: &self.site, payload };
-        match monitor.fire(scope, self.place(), &firing) {
-            Ok(Reply::Continue) => 0,
-            Ok(Reply::Disable) => {
-                Python::attach(|py| record.switch_off(py, self));
-                0
+        if super::monitor().fire(scope, self.place(), &firing)? == Reply::Disable {
+            Python::attach(|py| record.switch_off(py, self));
+        }
+        Ok(())
+    }
+
+    /// Before a call: tells of it, and notes it if its end is to be told.
+    fn fire_call(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+        let (scope, places) = (record.scope(), Places::of_call(self.place()));
+        let tools = places.tools(scope);
+        if tools.is_empty() {
+            Python::attach(|py| record.switch_off(py, self));
+            return Ok(());
+        }
+        let Some(frame) = self.frame(record) else { return Ok(()) };
+        let Some(operands) = self.call_operands(py, record, frame)? else { return Ok(()) };
+        let callable = as_object(&operands.callable);
+        let arg0 = (!operands.arg0.is_null()).then(|| as_object(&operands.arg0));
+        if !scope.state(self.place()).active().is_empty() {
+            let firing: Firing<'_, CPython> = Firing {
+                event: Event::Call,
+                offset: self.offset,
+                code: &self.site,
+                payload: Payload::Call { callable, arg0 },
+            };
+            super::monitor().fire(scope, self.place(), &firing)?;
+        }
+        if operands.has_end && !(tools & places.hearing_ends(scope)).is_empty() {
+            let (callable, arg0) = (callable.clone_ref(py), arg0.map(|arg0| arg0.clone_ref(py)));
+            let older = record.calls().begin(Call { frame, hook: self, tools, callable, arg0 });
+            if let Some(older) = older {
+                older.forget(py);
             }
-            Err(raised) => {
-                raised.0.restore(py);
-                -1
-            }
+        }
+        self.switch_off_unless_wanted(record);
+        Ok(())
+    }
+
+    /// Behind a call: tells of its end if it was noted.
+    fn fire_return(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+        let told = match self.frame(record).and_then(|frame| record.calls().take(frame)) {
+            Some(call) => call.end(py, record, Event::CReturn),
+            None => Ok(()),
+        };
+        self.switch_off_unless_wanted(record);
+        told
+    }
+
+    /// On the way of an exception: if it comes from a call that was noted, tells of its end.
+    fn fire_gate(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+        let Some(frame) = self.frame(record) else { return Ok(()) };
+        let Some(call) = record.calls().take(frame) else { return Ok(()) };
+        // SAFETY: the call is noted with this copy, which owns its hooks.
+        let hook = unsafe { &*call.hook };
+        // The gate has no position. The frame is shown, and a traceback made, where the call is. The loop
+        // does not read this before it has written it again, for its next instruction.
+        if let Some(unit) = record.rewritten().copy_unit(UnitIndex(hook.offset.0 / 2)) {
+            // SAFETY: the frame runs this copy, and this is one of its units.
+            unsafe { (*frame).prev_instr = record.units().add(unit.0 as usize) };
+        }
+        let place = hook.place;
+        record.show_elsewhere(frame);
+        let told = call.end(py, record, Event::CRaise);
+        record.show_elsewhere(ptr::null_mut());
+        // The hook behind the call was kept for this one and is not reached.
+        if let Some(behind) = record.hook_at(place as usize + 1) {
+            behind.switch_off_unless_wanted(record);
+        }
+        told
+    }
+
+    fn switch_off_unless_wanted(&self, record: &Instrumented) {
+        super::monitor().enter(record.scope());
+        if !self.is_wanted(record) {
+            Python::attach(|py| record.switch_off(py, self));
+        }
+    }
+
+    /// The frame that runs this hook. `None` if it is not run by its own code: somebody got hold of the
+    /// object.
+    fn frame(&self, record: &Instrumented) -> Option<*mut InterpreterFrame> {
+        // SAFETY: the current thread has a frame when Python code runs; the hook's units are the copy's.
+        unsafe {
+            let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+            let here = record.units().add(self.unit as usize + usize::from(self.skip));
+            (!frame.is_null() && (*frame).prev_instr == here).then_some(frame)
+        }
+    }
+
+    /// What is about to be called. The objects are borrowed from the stack. `None` if the call itself is to
+    /// find out that the arguments cannot be unpacked.
+    ///
+    /// # Errors
+    /// Whatever unpacking them raises.
+    fn call_operands(
+        &self,
+        py: Python<'_>,
+        record: &Instrumented,
+        frame: *mut InterpreterFrame,
+    ) -> PyResult<Option<CallOperands>> {
+        // SAFETY: the frame stands at this hook, where the stack holds `depth` values, and the rewriter found
+        // these operands there: at most the lowest is NULL. Nobody else changes the stack of a frame
+        // that runs.
+        unsafe {
+            let locals = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
+            let top = locals.add((*record.code()).co_nlocalsplus as usize + self.depth as usize);
+            Ok(match self.call {
+                None => None,
+                Some(Operands::Each(count)) => {
+                    let first = top.sub(count as usize);
+                    let (below, next) = (*first.sub(2), *first.sub(1));
+                    let arg0 = if count == 0 { ptr::null_mut() } else { *first };
+                    let (callable, arg0) = match (below.is_null(), bound_method(next), bound_method(below)) {
+                        (true, None, _) => (next, arg0),
+                        (true, Some(bound), _) => bound,
+                        // `__exit__` at the end of a `with`; a decorator is not taken apart.
+                        (false, _, Some(bound)) if count > 0 => bound,
+                        (false, _, _) => (below, next),
+                    };
+                    let has_end = ffi::PyFunction_Check(callable) == 0;
+                    Some(CallOperands { callable, arg0, has_end })
+                }
+                Some(Operands::Packed { named }) => {
+                    let packed = top.sub(1 + usize::from(named));
+                    let callable = *packed.sub(1);
+                    if ffi::PyTuple_CheckExact(*packed) == 0 {
+                        // As CPython 3.14: unpacked before the event, with the same errors as without it.
+                        if (*ffi::Py_TYPE(*packed)).tp_iter.is_none() && ffi::PySequence_Check(*packed) == 0 {
+                            return Ok(None);
+                        }
+                        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PySequence_Tuple(*packed))?;
+                        drop(Bound::from_owned_ptr(py, packed.replace(tuple.into_ptr())));
+                    }
+                    let has_first = ffi::PyTuple_GET_SIZE(*packed) > 0;
+                    let arg0 = if has_first { ffi::PyTuple_GET_ITEM(*packed, 0) } else { ptr::null_mut() };
+                    let has_end = ffi::PyFunction_Check(callable) == 0 && bound_method(callable).is_none();
+                    Some(CallOperands { callable, arg0, has_end })
+                }
+            })
         }
     }
 
@@ -220,8 +397,8 @@ impl Hook {
         unsafe {
             let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
             if !frame.is_null() && (*frame).f_code == record.code() {
-                let units = record.code().cast::<u8>().add(CODE_OFFSET).cast::<CodeUnit>();
-                (*frame).prev_instr = units.add(self.unit as usize - 1);
+                (*frame).prev_instr = record.units().add(self.unit as usize - 1);
+                record.show_elsewhere(frame);
             }
         }
     }
@@ -256,6 +433,35 @@ impl Hook {
             (!operand.is_null()).then_some(operand)
         }
     }
+}
+
+/// What is about to be called: borrowed.
+struct CallOperands {
+    callable: *mut ffi::PyObject,
+    /// NULL if there is no argument.
+    arg0: *mut ffi::PyObject,
+    /// Whether the end of the call is an event: it is not for functions in Python.
+    has_end: bool,
+}
+
+/// The function and the instance of a bound method; `None` for NULL and everything else.
+///
+/// # Safety
+/// NULL or a live object, for as long as the result is used.
+unsafe fn bound_method(object: *mut ffi::PyObject) -> Option<(*mut ffi::PyObject, *mut ffi::PyObject)> {
+    // SAFETY: reading the type of a live object is always allowed, and a method has both.
+    unsafe {
+        let is_method = !object.is_null() && ffi::Py_TYPE(object) == &raw mut PyMethod_Type;
+        let method = object.cast::<PyMethodObject>();
+        is_method.then(|| ((*method).im_func, (*method).im_self))
+    }
+}
+
+/// An object that somebody else keeps alive for as long as the reference to its pointer.
+fn as_object(pointer: &*mut ffi::PyObject) -> &Py<PyAny> {
+    // SAFETY: Py<PyAny> is a transparent, non-null object pointer; callers pass operands, which the stack
+    // of the frame that runs the hook owns.
+    unsafe { &*ptr::from_ref(pointer).cast::<Py<PyAny>>() }
 }
 
 unsafe extern "C" fn hook_bool(hook: *mut ffi::PyObject) -> c_int {

@@ -7,6 +7,7 @@
 //! frames      frames that run already: moved to a copy where they stand
 //! records     what is kept with a code object and with its copy
 //! hook        the constant that fires an event
+//! calls       the calls under way, for the events that tell how they end
 //! identity    shows the program its own code objects, never a copy
 //! producer    events of code that is not Python
 //! probe       looks whether this interpreter is laid out as `ffi` says
@@ -17,6 +18,7 @@
 //! [`refresh`]; no evaluation hook or tracer stays in the steady state.
 
 mod bare;
+mod calls;
 mod entry;
 mod frames;
 mod functions;
@@ -45,7 +47,8 @@ use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The events that are generated so far. Others can be set and never happen.
-pub(crate) const GENERATED: EventSet = EventSet::LINE.union(EventSet::PY_START).union(EventSet::PY_RETURN);
+pub(crate) const GENERATED: EventSet =
+    EventSet::LINE.union(EventSet::PY_START).union(EventSet::PY_RETURN).union(calls::CALLS);
 
 /// The interpreter's tools, events and callbacks.
 pub(crate) fn monitor() -> &'static Monitor<CPython> {
@@ -138,7 +141,7 @@ pub(crate) fn refresh(monitor: &Monitor<CPython>, change: Change) {
 }
 
 fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> PyResult<()> {
-    let wanted = monitor.wanted_anywhere() & GENERATED;
+    let wanted = calls::complete(monitor.wanted_anywhere() & GENERATED);
     let interest = registry().interest();
     if wanted.is_empty() && interest.is_empty() {
         return Ok(());

@@ -43,9 +43,6 @@ pub(crate) fn ends_are_heard(_py: Python<'_>) -> bool {
     [Event::CReturn, Event::CRaise].into_iter().any(|event| crate::producer::listeners(event) != 0)
 }
 
-/// The engine has them all.
-pub(crate) fn find_callbacks(_py: Python<'_>) {}
-
 /// The number of the current thread.
 pub(crate) fn thread() -> u64 {
     monitor().host().thread()

@@ -6,13 +6,15 @@
 //! borrow their record. Code objects are not tracked by the garbage collector, so there must never
 //! be a cycle of owned references among them.
 
+use super::calls::{Call, Calls, ENDS};
 use super::hook::{Hook, HookParts};
 use crate::bytecode::{Analysis, CodeBytes, Landing, Plan, Rewritten};
 use crate::ffi::code::{
     _PyCode_GetExtra, _PyCode_SetExtra, CODE_OFFSET, CodeUnit, PyCode_GetCellvars, PyCode_GetCode,
     PyCode_GetFreevars, PyCode_GetVarnames, PyCode_NewWithPosOnlyArgs, PyCodeObject,
 };
-use monitrace_core::{CodeId, Event, EventSet, Scope, UnitIndex};
+use crate::ffi::frame::InterpreterFrame;
+use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Scope, UnitIndex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -156,6 +158,11 @@ pub(super) struct Instrumented {
     rewritten: Rewritten,
     /// Borrowed from the constants.
     hooks: Vec<*const Hook>,
+    /// The same.
+    gates: Vec<*const Hook>,
+    calls: Calls,
+    /// A frame that tells of an event while it is shown at another unit than that of its hook, or NULL.
+    shown_elsewhere: Cell<*mut InterpreterFrame>,
     /// How many hooks are not switched off.
     on: Cell<usize>,
     events: EventSet,
@@ -203,6 +210,7 @@ impl Instrumented {
         let wakes = |event| variant.wakes_mover && event == Event::PyReturn;
         let plan = Plan {
             wanted: &|place| events.contains(places[place].event.set()) || wakes(places[place].event),
+            gates: events.intersects(ENDS),
             stack_limit: variant.stack_limit,
             landing: variant.landing,
         };
@@ -214,7 +222,7 @@ impl Instrumented {
         // SAFETY: as above.
         let consts =
             unsafe { Bound::from_borrowed_ptr(py, (*code).co_consts).cast_into_unchecked::<PyTuple>() };
-        let mut values: Vec<Py<PyAny>> = Vec::with_capacity(consts.len() + rewritten.hooks.len());
+        let mut values: Vec<Py<PyAny>> = Vec::with_capacity(consts.len() + rewritten.added_consts() as usize);
         let mut nested = Vec::new();
         for (index, value) in consts.iter().enumerate() {
             if is_code(value.as_ptr()) {
@@ -239,9 +247,32 @@ impl Instrumented {
                     line: place.line.unwrap_or(0),
                     wakes_mover: wakes(place.event),
                     restores_position: place.restores_position,
+                    call: place.call,
                 },
             )?;
             hooks.push(object.as_ptr().cast_const().cast::<Hook>());
+            values.push(object);
+        }
+        let mut gates = Vec::with_capacity(rewritten.gates.len());
+        for gate in &rewritten.gates {
+            let object = Hook::make(
+                py,
+                &HookParts {
+                    code: code.cast(),
+                    id: original.id(),
+                    event: Event::CRaise,
+                    place: u32::MAX,
+                    unit: gate.unit.0,
+                    skip: gate.skip,
+                    depth: gate.depth,
+                    offset: ByteOffset(0),
+                    line: 0,
+                    wakes_mover: false,
+                    restores_position: false,
+                    call: None,
+                },
+            )?;
+            gates.push(object.as_ptr().cast_const().cast::<Hook>());
             values.push(object);
         }
         let copy = new_code(py, code, &rewritten, PyTuple::new(py, values)?)?;
@@ -253,6 +284,9 @@ impl Instrumented {
             rewritten,
             on: Cell::new(hooks.len()),
             hooks,
+            gates,
+            calls: Calls::default(),
+            shown_elsewhere: Cell::new(ptr::null_mut()),
             events,
             nested,
         });
@@ -260,7 +294,7 @@ impl Instrumented {
         set_extra(py, copy.as_ptr().cast(), extra_indexes().instrumented, record.cast_mut().cast())?;
         // SAFETY: the code object owns the record now and `copy` holds the code object.
         let record = unsafe { &*record };
-        for hook in record.hooks() {
+        for hook in record.hooks_and_gates() {
             hook.set_record(record);
         }
         if is_current {
@@ -308,6 +342,56 @@ impl Instrumented {
             })
     }
 
+    /// The calls that are under way in it.
+    pub(super) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Takes over a call that was begun in another copy of the same code, if its end can be told here.
+    pub(super) fn adopt_call(&self, py: Python<'_>, mut call: Call) {
+        // SAFETY: the copy that the call was noted with is still there.
+        let place = unsafe { (*call.hook).place() };
+        match (self.hook_at(place), self.hook_at(place + 1)) {
+            (Some(hook), Some(_)) => {
+                call.hook = hook;
+                if let Some(older) = self.calls.begin(call) {
+                    older.forget(py);
+                }
+            }
+            _ => call.forget(py),
+        }
+    }
+
+    /// Its first unit.
+    pub(super) fn units(&self) -> *mut CodeUnit {
+        self.code.cast::<u8>().wrapping_add(CODE_OFFSET).cast()
+    }
+
+    /// The frame that tells of an event while it is shown elsewhere than at its hook; NULL for none. Exact
+    /// for the current thread, unless another one does the same in this code at the same time.
+    pub(super) fn shown_elsewhere(&self) -> *mut InterpreterFrame {
+        self.shown_elsewhere.get()
+    }
+
+    /// Says which frame that is.
+    pub(super) fn show_elsewhere(&self, frame: *mut InterpreterFrame) {
+        self.shown_elsewhere.set(frame);
+    }
+
+    /// The hook at a place.
+    pub(super) fn hook_at(&self, place: usize) -> Option<&Hook> {
+        let index = self.hooks.binary_search_by_key(&place, |&hook| {
+            // SAFETY: see hooks().
+            unsafe { (*hook).place() }
+        });
+        index.ok().and_then(|index| self.hooks().nth(index))
+    }
+
+    fn hooks_and_gates(&self) -> impl Iterator<Item = &Hook> {
+        // SAFETY: see hooks().
+        self.hooks().chain(self.gates.iter().map(|gate| unsafe { &**gate }))
+    }
+
     fn hooks(&self) -> impl Iterator<Item = &Hook> {
         // SAFETY: the code object's constants own the hooks, and the code object owns this record.
         self.hooks.iter().map(|hook| unsafe { &**hook })
@@ -318,11 +402,11 @@ impl Instrumented {
         super::monitor().enter(self.scope());
         let mut on = 0;
         for hook in self.hooks() {
-            if self.scope().state(hook.place()).active().is_empty() && !hook.wakes_mover() {
-                hook.switch_off(self);
-            } else {
+            if hook.is_wanted(self) || hook.wakes_mover() {
                 hook.switch_on(self);
                 on += 1;
+            } else {
+                hook.switch_off(self);
             }
         }
         self.on.set(on);
@@ -347,10 +431,7 @@ impl Instrumented {
         // SAFETY: the unit is one of this code object's (from the rewriter), and nothing else writes
         // to it: hooks are preceded by no instruction that specialisation merges with them, and
         // neither of their own two is ever specialised.
-        unsafe {
-            let place = self.code.cast::<u8>().add(CODE_OFFSET).cast::<CodeUnit>().add(unit as usize);
-            place.replace(value)
-        }
+        unsafe { self.units().add(unit as usize).replace(value) }
     }
 
     /// Puts into the constants what functions that are made from the nested code are to run.
@@ -413,7 +494,7 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     // before it releases the code object's constants.
     let record = unsafe { Box::from_raw(extra.cast::<Instrumented>()) };
     super::registry().remove(&raw const *record);
-    for hook in record.hooks() {
+    for hook in record.hooks_and_gates() {
         hook.set_record(ptr::null());
     }
     for &(_, nested) in &record.nested {
@@ -428,7 +509,11 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     }
     // Not left to the drop: without a thread that PyO3 knows of, that would be put off.
     // SAFETY: see above.
-    record.original_object.drop_ref(unsafe { Python::assume_attached() });
+    let py = unsafe { Python::assume_attached() };
+    while let Some(call) = record.calls.take_any() {
+        call.forget(py);
+    }
+    record.original_object.drop_ref(py);
 }
 
 /// Decodes a code object's bytes. `None` if the rewriter refuses them.

@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+use super::branch_table::Opcodes;
+use super::co_branches::{instructions, opcodes};
 use super::listener::{Words, tell};
 use super::own;
 use super::sides::{self, Branch, Verdict};
@@ -15,9 +17,8 @@ use monitrace_core::{ByteOffset, Callback, Event, EventSet, Payload, Reply, Tool
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyCode};
+use pyo3::types::PyCode;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -69,8 +70,7 @@ impl Pair {
 struct Branches {
     tool: ToolId,
     words: Words,
-    /// How many code units of inline cache follow each opcode.
-    caches: Vec<u8>,
+    opcodes: &'static Opcodes,
     callbacks: Mutex<Pair>,
 }
 
@@ -93,7 +93,7 @@ impl Listening {
                 tool,
                 words: Words::new(&super::monitoring(py)?)?,
                 // Now, since nothing can be imported in the middle of any code.
-                caches: cache_units(py)?,
+                opcodes: opcodes(py)?,
                 callbacks: Mutex::default(),
             };
             let branches = Bound::new(py, branches)?;
@@ -265,8 +265,9 @@ impl Branches {
             return Ok(self.words.answer(py, reply));
         }
         let branch = Branch { tool: self.tool, code, offset: offset.extract()? };
-        let (side, mut verdict) =
-            branch.turn(destination.extract()?, || offset_behind(code, branch.offset, &self.caches))?;
+        let (side, mut verdict) = branch.turn(destination.extract()?, || {
+            Ok(self.opcodes.behind(instructions(code)?.as_bytes(), branch.offset))
+        })?;
         if matches!(verdict, Verdict::Tell) {
             verdict = match self.tell(side, code, offset, destination)? {
                 Reply::Disable => branch.disable(side),
@@ -276,30 +277,4 @@ impl Branches {
         let reply = if matches!(verdict, Verdict::Disable) { Reply::Disable } else { Reply::Continue };
         Ok(self.words.answer(py, reply))
     }
-}
-
-/// The offset of the instruction behind the one at `offset`: past its inline caches.
-fn offset_behind(code: &Bound<'_, PyAny>, offset: u32, caches: &[u8]) -> PyResult<u32> {
-    let bytes = code.getattr("co_code")?;
-    let bytes = bytes.cast::<PyBytes>()?.as_bytes();
-    let opcode = bytes.get(offset as usize).copied().unwrap_or_default();
-    Ok(offset + 2 + 2 * u32::from(caches.get(usize::from(opcode)).copied().unwrap_or_default()))
-}
-
-/// How many code units of inline cache follow each opcode, as this interpreter says itself:
-/// 3.12 lists them by opcode, 3.13 those that have any by name.
-fn cache_units(py: Python<'_>) -> PyResult<Vec<u8>> {
-    let module = py.import("opcode")?;
-    let entries = module.getattr("_inline_cache_entries")?;
-    if let Ok(by_opcode) = entries.extract::<Vec<u8>>() {
-        return Ok(by_opcode);
-    }
-    let opcodes = module.getattr("opmap")?.extract::<HashMap<String, usize>>()?;
-    let mut units = vec![0; 256];
-    for (name, count) in entries.extract::<HashMap<String, u8>>()? {
-        if let Some(unit) = opcodes.get(&name).and_then(|&opcode| units.get_mut(opcode)) {
-            *unit = count;
-        }
-    }
-    Ok(units)
 }

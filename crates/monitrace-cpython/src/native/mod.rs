@@ -8,6 +8,7 @@
 //! topup       3.12, 3.13: what 3.14 has besides
 //! sides       3.12, 3.13: which sides of branches a tool wants, and has disabled
 //! branches    3.12, 3.13: the callable that tells sides apart
+//! branch_table, co_branches   3.12, 3.13: the branches of a code object
 //! own         the interpreter's own functions
 //! listener    the callables of native tools
 //! producer    events of code that is not Python
@@ -15,12 +16,17 @@
 //! quiet       mutes a thread while a callback runs
 //! ```
 
-// Those that reach into the interpreter allow it themselves: `cells`, `quiet` and `producer`.
+// Those that reach into the interpreter allow it themselves: `cells`, `co_branches`, `quiet` and
+// `producer`.
 #![deny(unsafe_code)]
 
 #[cfg(not(Py_3_14))]
+mod branch_table;
+#[cfg(not(Py_3_14))]
 mod branches;
 pub mod cells;
+#[cfg(not(Py_3_14))]
+mod co_branches;
 mod listener;
 mod namespace;
 mod own;

@@ -19,25 +19,32 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 #[cfg(not(Py_3_13))]
-pub(crate) use by_table::{
-    configuration_version, enter, find_callbacks, fire, installed, is_up_to_date, tools,
-};
+pub(crate) use by_table::{configuration_version, enter, fire, installed, is_up_to_date, tools};
 #[cfg(Py_3_13)]
-pub(crate) use through_interpreter::{
-    configuration_version, enter, find_callbacks, fire, installed, is_up_to_date, tools,
-};
+pub(crate) use through_interpreter::{configuration_version, enter, fire, installed, is_up_to_date, tools};
 
 /// The number of the current thread.
 pub(crate) fn thread() -> u64 {
     CPython.thread()
 }
 
+/// The callbacks, looked for once: at the first event that needs them, since scopes may be filled by the
+/// interpreter alone. Audit hooks run then, as callbacks do.
+fn cells(py: Python<'_>) -> Option<&'static Cells> {
+    // Set before: hooks may fire events, which go on without.
+    static TRIED: AtomicBool = AtomicBool::new(false);
+    if Cells::found().is_none() && !TRIED.swap(true, Relaxed) {
+        let _ = Cells::find(py);
+    }
+    Cells::found()
+}
+
 /// Whether some tool listens to `C_RETURN` or `C_RAISE`.
 pub(crate) fn ends_are_heard(py: Python<'_>) -> bool {
-    let Some(cells) = Cells::found() else { return false };
+    let Some(cells) = cells(py) else { return false };
     ToolId::all().any(|tool| {
         [Event::CReturn, Event::CRaise]
             .into_iter()
@@ -211,9 +218,6 @@ mod by_table {
         Ok(())
     }
 
-    /// What ends need is there if anything is.
-    pub(crate) fn find_callbacks(_py: Python<'_>) {}
-
     /// The interpreter's version.
     pub(crate) fn configuration_version(py: Python<'_>) -> u64 {
         Cells::found().map_or(0, |cells| cells.version(py))
@@ -273,7 +277,6 @@ mod through_interpreter {
     use pyo3::ffi::PyObject;
     use pyo3::types::PyCode;
     use std::ffi::c_int;
-    use std::sync::atomic::AtomicBool;
 
     /// Set in every version that is ours and not the interpreter's.
     const OURS: u64 = 1 << 63;
@@ -324,17 +327,6 @@ mod through_interpreter {
         true
     }
 
-    /// Finds the callbacks for events that are not told by the interpreter's functions, in good time
-    /// before they happen. Tried once; where the callbacks are not found, those functions tell with
-    /// what they have.
-    pub(crate) fn find_callbacks(py: Python<'_>) {
-        // Set before: audit hooks run in the search, and may enter scopes.
-        static TRIED: AtomicBool = AtomicBool::new(false);
-        if !TRIED.swap(true, Relaxed) {
-            let _ = Cells::find(py);
-        }
-    }
-
     /// The version, and the tools that want each event of all code.
     pub(crate) fn tools(py: Python<'_>) -> PyResult<(u64, [Tools; Event::COUNT])> {
         super::super::namespace::check_tools(py)?;
@@ -368,7 +360,7 @@ mod through_interpreter {
     ) -> PyResult<()> {
         let (_, missing) = constants(py)?;
         if has_no_function(occurrence)
-            && let Some(cells) = Cells::found()
+            && let Some(cells) = cells(py)
         {
             fire_by_table(py, cells, tools, occurrence, disabled)?;
             // What is left are the interpreter's own tools, which know its arguments.

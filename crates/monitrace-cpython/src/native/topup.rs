@@ -1,6 +1,6 @@
 //! 3.12 and 3.13: the functions of `sys.monitoring` that 3.14 has otherwise, over the interpreter's own:
 //! the sides of branches are told apart, and a tool can be cleared and is when it is freed. Errors are
-//! 3.14's.
+//! 3.14's. Code objects get their `co_branches` with them.
 //!
 //! It checks arguments and raises the audit event. What the interpreter can keep by itself must not be
 //! kept here.
@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::branches::{self, SideCallback};
-use super::{own, sides};
+use super::{co_branches, own, sides};
 use crate::arguments::Arguments;
 use crate::{event_ids, producer};
 use monitrace_core::{Event, EventSet, ToolId};
@@ -33,6 +33,7 @@ pub(super) fn install(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(all_events, monitoring)?,
     ];
     watch_restarts(monitoring)?;
+    co_branches::install(monitoring.py())?;
     for (name, function) in NAMES.into_iter().zip(functions) {
         own::replace(monitoring, name, function.as_any())?;
     }
@@ -51,6 +52,7 @@ pub(super) fn uninstall(monitoring: &Bound<'_, PyModule>) -> PyResult<()> {
     for event in EventSet::BRANCH.events() {
         events.delattr(event.name())?;
     }
+    co_branches::uninstall(monitoring.py())?;
     leave_restarts(monitoring)
 }
 

@@ -82,10 +82,6 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
     for &id in ids {
         events_of(id)?;
     }
-    // Once the interpreter has filled a scope, it is not seen here again.
-    if cfg!(Py_3_14) && names(ids, EventSet::BRANCH).any(|named| named) {
-        way::find_callbacks(py);
-    }
     if is_native && way::enter(states, version, ids) {
         states.iter().for_each(State::forget_local);
         return Ok(());
@@ -102,16 +98,7 @@ pub fn enter(py: Python<'_>, states: &[State], version: &Cell<u64>, ids: &[u8]) 
     }
     version.set(current);
     disabled_calls::tie(states, ids);
-    let ends = names(ids, EventSet::C_RETURN | EventSet::C_RAISE);
-    if states.iter().zip(ends).any(|(state, is_end)| state.active() != 0 && is_end) {
-        way::find_callbacks(py);
-    }
     Ok(())
-}
-
-/// For each id whether it is that of one of these events.
-fn names(ids: &[u8], events: EventSet) -> impl Iterator<Item = bool> {
-    ids.iter().map(move |&id| event_ids::of_id(id).is_some_and(|named| named.intersects(events)))
 }
 
 /// The configuration for which an event is disabled at an offset: it does not change with the local events

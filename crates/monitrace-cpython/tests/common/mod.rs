@@ -59,7 +59,7 @@ impl Pieces {
             line_table: &copy.line_table,
             first_line: self.first_line,
             stack_size: copy.stack_size,
-            const_count: self.const_count + copy.hooks.len() as u32,
+            const_count: self.const_count + copy.added_consts(),
             name_count: self.name_count,
             is_generator: self.is_generator,
         }
@@ -67,7 +67,7 @@ impl Pieces {
 }
 
 /// A copy as a code object. `consts` are those of the original (or what stands in for them), then
-/// the hooks.
+/// the hooks and the gates.
 pub fn load<'py>(
     code: &Bound<'py, PyAny>,
     copy: &Rewritten,
