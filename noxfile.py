@@ -129,6 +129,11 @@ def model(session: nox.Session) -> None:
             session.error("the model failed")
 
 
+# An example that is a workspace of its own.
+RULES = ("--manifest-path", "examples/rules/Cargo.toml")
+RULES_ENV = {"CARGO_TARGET_DIR": str(TARGET / "examples")}
+
+
 def lint_interpreters(session: nox.Session) -> dict[str, Interpreter]:
     """The interpreters that between them compile all of the Rust code: 3.11, and one with a
     native sys.monitoring."""
@@ -158,11 +163,14 @@ def lint(session: nox.Session) -> None:
         for script in ("tools/get-python", ".ci/summary"):
             session.run("mypy", script)
         cargo(session, "fmt", "--all", "--check", env={})
+        cargo(session, "fmt", *RULES, "--check", env={})
         for version, interpreter in lint_interpreters(session).items():
             # The crate for producers once more by itself, without the features that others turn on.
             for what in (("--workspace", "--all-targets"), ("--package=monitrace",)):
                 clippy = ("clippy", *what, "--locked", "--", "-D", "warnings")
                 cargo(session, *clippy, env=check_env(version, interpreter))
+        # The same Rust code for all versions, in the target folder of its tests.
+        cargo(session, "clippy", *RULES, "--locked", "--", "-D", "warnings", env=RULES_ENV)
         cargo(session, "clippy", *MODEL, "--locked", "--", "-D", "warnings", env=MODEL_ENV)
         check_licences(session)
         # Built exactly as users do, since no other session does so.
@@ -181,7 +189,8 @@ def check_licences(session: nox.Session) -> None:
         shutil.rmtree(tools / "build")
         deny = str(tools / "bin" / "cargo-deny")
     # Not its advisories: they are fetched, and change under unchanged code.
-    session.run(deny, "--workspace", "check", "bans", "licenses", "sources", external=True)
+    for manifest in (("--workspace",), RULES):
+        session.run(deny, *manifest, "check", "bans", "licenses", "sources", external=True)
 
 
 @nox.session
@@ -195,23 +204,36 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What monitoring costs: the engine and producers alone, then 3.11 with monitrace beside native
-    3.12. Arguments after -- go to benches/compare.py (--rounds N, --quick, --record FILE, --help)."""
-    versions = ("3.11", "3.12")
+    """What monitoring costs: the engine and producers alone, events of C code, then 3.11 with monitrace
+    beside native 3.12. Arguments after -- go to benches/compare.py (--rounds N, --quick, --record FILE,
+    --help); after -- capi, events of C code are measured alone, and they go to benches/capi.py."""
+    versions = ("3.11", "3.12", "3.13")
     missing = [version for version in versions if version not in INTERPRETERS]
     if missing:
         session.skip(f"CPython {' and '.join(missing)} not found")
-    ours, rival = (INTERPRETERS[version] for version in versions)
-    # The profile that users get, for the interpreter that has no sys.monitoring of its own.
-    target = TARGET / "python3.11"
-    env = ours.build_env() | {"CARGO_TARGET_DIR": str(target)}
+    pythons = {version: INTERPRETERS[version] for version in versions}
+    ours = pythons["3.11"]
     loops = ("monitrace-bench-engine", "monitrace-bench-producer")
-    packages = (f"--package={package}" for package in ("monitrace-bench", *loops))
-    cargo(session, "build", "--release", "--locked", *packages, env=env)
+    capi_alone = session.posargs[:1] == ["capi"]
     with report(session) as folder:
-        for program in loops:
-            command = ("python", "benches/loops.py", str(target / "release" / program))
-            session.run(*command, env=ours.embed_env_vars())
-        shutil.copy(target / "release" / "libmonitrace_bench.so", folder / "monitrace_bench.so")
-        pythons = (str(ours.executable), str(rival.executable))
-        session.run("python", "benches/compare.py", *pythons, f"--extension={folder}", *session.posargs)
+        for version, python in pythons.items():
+            # The profile that users get.
+            target = TARGET / f"python{version}"
+            env = python.build_env() | {"CARGO_TARGET_DIR": str(target)}
+            wanted = loops if python is ours and not capi_alone else ()
+            packages = (f"--package={package}" for package in ("monitrace-bench", *wanted))
+            cargo(session, "build", "--release", "--locked", *packages, env=env)
+            (folder / version).mkdir()
+            built = target / "release" / "libmonitrace_bench.so"
+            shutil.copy(built, folder / version / "monitrace_bench.so")
+            for program in wanted:
+                command = ("python", "benches/loops.py", str(target / "release" / program))
+                session.run(*command, env=python.embed_env_vars())
+        executables = [str(python.executable) for python in pythons.values()]
+        capi = ("python", "benches/capi.py", *executables, f"--extensions={folder}")
+        if capi_alone:
+            session.run(*capi, *session.posargs[1:])
+            return
+        session.run(*capi, *(option for option in session.posargs if option == "--quick"))
+        compare = ("python", "benches/compare.py", *executables[:2], f"--extension={folder / '3.11'}")
+        session.run(*compare, *session.posargs)

@@ -63,11 +63,14 @@ class Tools:
         events = self.monitoring.events
         self.monitoring.use_tool_id(TOOL_ID, "bench")
         if listener == "disables":
-            listener = lambda _code, _line: self.monitoring.DISABLE
+            listener = self.disable
         if listener:
             self.monitoring.register_callback(TOOL_ID, events.LINE, listener)
         # Nothing but the loop runs: the events of Python code do not count.
         self.monitoring.set_events(TOOL_ID, events.LINE if listener else events.PY_THROW)
+
+    def disable(self, _code: types.CodeType, _line: int) -> object:
+        return self.monitoring.DISABLE
 
     def told(self, case: Case, fire: Callable[[int], object]) -> int:
         """How many events of the loop are told while it fires as many as are checked."""

@@ -1,6 +1,7 @@
 """Audit hooks that use the C API, and install, while monitrace looks into the interpreter."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_hooks_use_what_is_being_set_up(tmp_path: Path) -> None:
         text=True,
         timeout=60,
         check=False,
-        env={**build.os.environ, "PYTHONPATH": f"{build.HERE}:{Path(monitrace.__file__).parents[1]}"},
+        env={**os.environ, "PYTHONPATH": f"{build.HERE}:{Path(monitrace.__file__).parents[1]}"},
     )
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)

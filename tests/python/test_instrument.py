@@ -45,10 +45,10 @@ class Tool:
         self.all = 0
         self.told: list[tuple[str, str, int]] = []
         """Without calls: there are too many to show."""
-        self.calls: list[tuple[str, object]] = []
+        self.calls = 0
         self.monitoring.use_tool_id(TOOL, "test_instrument")
         for name in EVENTS:
-            self.register(name, self.teller(name) if name in BASIC else self.teller_of_calls(name))
+            self.register(name, self.teller(name) if name in BASIC else self.count_call)
             self.all |= getattr(self.events, name)
 
     def teller(self, name: str) -> Callable[..., object]:
@@ -58,12 +58,8 @@ class Tool:
 
         return tell
 
-    def teller_of_calls(self, name: str) -> Callable[..., object]:
-        def tell(code: types.CodeType, _offset: int, called: object, _arg0: object) -> None:
-            if code.co_filename in (__file__, "<string>"):
-                self.calls.append((name, called))
-
-        return tell
+    def count_call(self, *_: object) -> None:
+        self.calls += 1
 
     def register(self, name: str, callback: Callable[..., object] | None) -> None:
         self.monitoring.register_callback(TOOL, getattr(self.events, name), callback)
@@ -443,13 +439,16 @@ import monitrace
 monitoring = monitrace.install()
 events = monitoring.events
 monitoring.use_tool_id(2, "test")
-for event in (events.LINE, events.PY_START, events.PY_RETURN):
-    monitoring.register_callback(2, event, lambda *_: None)
+all_events = 0
+for name in ("LINE", "PY_START", "PY_RETURN", "CALL", "C_RETURN", "C_RAISE"):
+    monitoring.register_callback(2, getattr(events, name), lambda *_: None)
+    all_events |= getattr(events, name)
 source = "def f(x):\\n    def g(): yield x\\n    return [y for y in g()]\\nf(1)\\n"
+source += "try: len(1)\\nexcept TypeError: f(*[2])\\n"
 
 def turns(n):
     for _ in range(n):
-        monitoring.set_events(2, events.LINE | events.PY_START | events.PY_RETURN)
+        monitoring.set_events(2, all_events)
         exec(source, {})
         monitoring.set_events(2, events.LINE)
         exec(source, {})

@@ -86,6 +86,7 @@ unsafe fn checked(
 ///
 /// # Safety
 /// As the C API asks.
+#[cfg_attr(Py_3_13, inline(never))]
 unsafe fn fire(
     state: StatePtr,
     code_like: *mut ffi::PyObject,
@@ -106,6 +107,7 @@ unsafe fn fire(
 ///
 /// # Safety
 /// As the C API asks.
+#[cfg_attr(Py_3_13, inline(never))]
 unsafe fn fire_value(
     state: StatePtr,
     code_like: *mut ffi::PyObject,
@@ -134,6 +136,7 @@ unsafe fn fire_value(
 ///
 /// # Safety
 /// As the C API asks.
+#[cfg_attr(Py_3_13, inline(never))]
 unsafe fn fire_exception(state: StatePtr, code_like: *mut ffi::PyObject, offset: i32, event: Event) -> c_int {
     // SAFETY: the caller's promise.
     unsafe {
@@ -165,7 +168,7 @@ unsafe fn fire_exception(state: StatePtr, code_like: *mut ffi::PyObject, offset:
 /// # Safety
 /// As the C API asks.
 #[cfg(Py_3_13)]
-#[inline]
+#[inline(always)]
 unsafe fn is_straight(state: StatePtr, code_like: *mut ffi::PyObject, offset: i32, is_raised: bool) -> bool {
     // SAFETY: the caller's promise; the GIL is held.
     unsafe {

@@ -93,7 +93,7 @@ struct Frame<'a, 'py> {
 
 impl<'py> Frame<'_, 'py> {
     fn run(mut self) -> PyResult<Bound<'py, PyAny>> {
-        self.to_its_end().map_err(|Unwinding(error)| {
+        self.body().map_err(|Unwinding(error)| {
             // As everywhere, what a callback raises takes the place of what was to be told.
             let told = self.running.py_unwind(self.raised_at, &error);
             let error = told.err().map_or(error, PyErr::from);
@@ -102,7 +102,7 @@ impl<'py> Frame<'_, 'py> {
         })
     }
 
-    fn to_its_end(&mut self) -> Value<'py> {
+    fn body(&mut self) -> Value<'py> {
         let started = self.running.py_start(0);
         self.raising(0, started)?;
         let result = match self.block(&self.function.body)? {
@@ -217,8 +217,8 @@ impl<'py> Frame<'_, 'py> {
             }
             StatementKind::For { branch, target, iterable, body, otherwise } => {
                 let items = self.expression(iterable)?.try_iter();
-                let mut items = self.raising(iterable.offset, items)?;
-                while let Some(item) = items.next() {
+                let items = self.raising(iterable.offset, items)?;
+                for item in items {
                     let item = self.raising(iterable.offset, item)?;
                     self.branch(*branch, true)?;
                     self.assign(target, item)?;

@@ -13,7 +13,6 @@ use super::places::{Analysis, Side, side};
 use super::units::{Block, Moved, Next, START, UnitMap};
 use super::{Place, RewriteError};
 use monitrace_core::UnitIndex;
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// The exception table cannot hold larger positions.
@@ -177,7 +176,7 @@ impl Item {
 }
 
 /// Where a jump leads: to which part of an instruction's items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Label {
     Enter(u32),
     Past(u32),
@@ -196,7 +195,7 @@ struct Parts {
 
 /// The way of an exception, from where it is raised. Those from a handler's own line enter it elsewhere
 /// than others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     /// To the handler of guards like this one.
     Into { guard: u32, label: Label },
@@ -227,8 +226,8 @@ struct Assembler<'a> {
     /// The place and the item of each hook.
     hooks: Vec<(usize, u32)>,
     gates: Vec<GateItems>,
-    /// Their indices, by what passes them.
-    gate_of: HashMap<Way, usize>,
+    /// The index of each way's gate, by [`Assembler::way_index`].
+    gate_of: Vec<Option<usize>>,
     stack_size: u32,
 }
 
@@ -246,7 +245,7 @@ impl Analysis {
             parts: Vec::with_capacity(self.instructions.len()),
             hooks: Vec::new(),
             gates: Vec::new(),
-            gate_of: HashMap::new(),
+            gate_of: vec![None; 2 * self.guards.len() + 1],
             stack_size: self.stack_size,
         };
         assembler.add_instructions(plan)?;
@@ -391,17 +390,26 @@ impl Assembler<'_> {
         if item.is_gate || item.is_landing || (item.owner as usize) < self.analysis.first {
             return None;
         }
-        self.gate_of.get(&self.way(item)).map(|&index| &self.gates[index])
+        self.gate_of[self.way_index(self.way(item))].map(|index| &self.gates[index])
+    }
+
+    /// A small number for each way.
+    fn way_index(&self, way: Way) -> usize {
+        match way {
+            Way::Into { guard, label } => 2 * guard as usize + usize::from(matches!(label, Label::Past(_))),
+            Way::Out => 2 * self.analysis.guards.len(),
+        }
     }
 
     /// The ways into each handler that something can take, in the order of the handlers.
     fn ways_in(&self) -> Vec<(u32, Way)> {
         let analysis = self.analysis;
-        let mut ways = HashSet::new();
+        let mut ways = vec![None; 2 * analysis.guards.len()];
         for k in analysis.first..analysis.instructions.len() {
             for guard in [analysis.guarded_by[k], self.guard_before(k)] {
                 if let Some(label) = self.handler_label(k as u32, guard).filter(|_| analysis.is_reached(k)) {
-                    ways.insert(Way::Into { guard: analysis.guards[guard as usize].alike, label });
+                    let way = Way::Into { guard: analysis.guards[guard as usize].alike, label };
+                    ways[self.way_index(way)] = Some(way);
                 }
             }
         }
@@ -409,7 +417,7 @@ impl Assembler<'_> {
             Way::Into { guard, .. } => analysis.guards[guard as usize].handler,
             Way::Out => NONE,
         };
-        let mut ways: Vec<_> = ways.into_iter().map(|way| (handler(&way), way)).collect();
+        let mut ways: Vec<_> = ways.into_iter().flatten().map(|way| (handler(&way), way)).collect();
         ways.sort_unstable();
         ways
     }
@@ -446,7 +454,8 @@ impl Assembler<'_> {
             // Not backward: a trace function would see a line again.
             self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, ..plain });
         }
-        self.gate_of.insert(way, self.gates.len());
+        let index = self.way_index(way);
+        self.gate_of[index] = Some(self.gates.len());
         self.gates.push(GateItems { items: start..self.items.len(), depth });
         Ok(())
     }
@@ -597,7 +606,7 @@ impl Assembler<'_> {
         });
         let of_gates =
             self.gates.iter().map(|gate| starts[gate.items.start]..starts[gate.items.end]).collect();
-        let way_out = self.gate_of.get(&Way::Out).map(|&index| {
+        let way_out = self.gate_of[self.way_index(Way::Out)].map(|index| {
             let item = self.gates[index].items.start;
             let owner = &analysis.instructions[self.items[item].owner as usize];
             Block { start: starts[item], stands_for: owner.start }

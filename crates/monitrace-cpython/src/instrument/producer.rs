@@ -86,8 +86,12 @@ pub(crate) fn fire(
         monitor().fire_to(ToolSet::from_bits(tools), &firing, |tool| disabled(ToolSet::from(tool).bits()));
     // Not left to the drop: in a thread that PyO3 does not know of, that would be put off.
     let Site { code, position, destination, .. } = ManuallyDrop::into_inner(site);
-    for object in [Some(code), position.into_inner(), destination].into_iter().flatten() {
-        object.drop_ref(py);
+    code.drop_ref(py);
+    if let Some(position) = position.into_inner() {
+        position.drop_ref(py);
+    }
+    if let Some(destination) = destination {
+        destination.drop_ref(py);
     }
     told.map_err(|raised| raised.0)
 }

@@ -205,13 +205,12 @@ thread_local! {
 
 /// Says which side the branch takes that `fire` tells of.
 pub(super) fn declare<T>(side: Event, fire: impl FnOnce() -> T) -> T {
-    // The others do not ask.
-    if !EventSet::BRANCH.contains(side.set()) {
-        return fire();
-    }
-    let before = DECLARED.replace(Some(side));
+    // Nobody asks at the others.
+    let before = EventSet::BRANCH.contains(side.set()).then(|| DECLARED.replace(Some(side)));
     let fired = fire();
-    DECLARED.set(before);
+    if let Some(before) = before {
+        DECLARED.set(before);
+    }
     fired
 }
 
