@@ -16,11 +16,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-/// How deep functions may be nested in calls. Rhai's own default differs between its builds.
+/// How deep functions may be nested in calls, and expressions in each other: in the script's own code, and in
+/// functions. They are Rhai's defaults, which would be others in a build with checks.
 const DEEPEST_CALL: usize = 64;
+const DEEPEST_EXPRESSION: (usize, usize) = (64, 32);
 
 /// How many runs may be nested.
-const MOST_NESTED: usize = 8;
+const MOST_NESTED: usize = 4;
 
 static STANDARD: LazyLock<StandardPackage> = LazyLock::new(StandardPackage::new);
 
@@ -155,6 +157,7 @@ fn engine() -> Engine {
     let mut engine = Engine::new_raw();
     engine.register_global_module(STANDARD.as_shared_module());
     engine.set_max_call_levels(DEEPEST_CALL);
+    engine.set_max_expr_depths(DEEPEST_EXPRESSION.0, DEEPEST_EXPRESSION.1);
     // Every line that is written is one that runs.
     engine.set_optimization_level(OptimizationLevel::None);
     // Its places are none of the file.
