@@ -129,9 +129,9 @@ def model(session: nox.Session) -> None:
             session.error("the model failed")
 
 
-# An example that is a workspace of its own.
-RULES = ("--manifest-path", "examples/rules/Cargo.toml")
-RULES_ENV = {"CARGO_TARGET_DIR": str(TARGET / "examples")}
+# Examples that are workspaces of their own.
+EXAMPLES = [("--manifest-path", f"examples/{name}/Cargo.toml") for name in ("rhai", "rules")]
+EXAMPLES_ENV = {"CARGO_TARGET_DIR": str(TARGET / "examples")}
 
 
 def lint_interpreters(session: nox.Session) -> dict[str, Interpreter]:
@@ -163,14 +163,16 @@ def lint(session: nox.Session) -> None:
         for script in ("tools/get-python", ".ci/summary"):
             session.run("mypy", script)
         cargo(session, "fmt", "--all", "--check", env={})
-        cargo(session, "fmt", *RULES, "--check", env={})
+        for example in EXAMPLES:
+            cargo(session, "fmt", *example, "--check", env={})
         for version, interpreter in lint_interpreters(session).items():
             # The crate for producers once more by itself, without the features that others turn on.
             for what in (("--workspace", "--all-targets"), ("--package=monitrace",)):
                 clippy = ("clippy", *what, "--locked", "--", "-D", "warnings")
                 cargo(session, *clippy, env=check_env(version, interpreter))
         # The same Rust code for all versions, in the target folder of its tests.
-        cargo(session, "clippy", *RULES, "--locked", "--", "-D", "warnings", env=RULES_ENV)
+        for example in EXAMPLES:
+            cargo(session, "clippy", *example, "--locked", "--", "-D", "warnings", env=EXAMPLES_ENV)
         cargo(session, "clippy", *MODEL, "--locked", "--", "-D", "warnings", env=MODEL_ENV)
         check_licences(session)
         # Built exactly as users do, since no other session does so.
@@ -189,7 +191,7 @@ def check_licences(session: nox.Session) -> None:
         shutil.rmtree(tools / "build")
         deny = str(tools / "bin" / "cargo-deny")
     # Not its advisories: they are fetched, and change under unchanged code.
-    for manifest in (("--workspace",), RULES):
+    for manifest in (("--workspace",), *EXAMPLES):
         session.run(deny, *manifest, "check", "bans", "licenses", "sources", external=True)
 
 

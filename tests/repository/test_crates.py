@@ -51,6 +51,7 @@ SAFE = [
     "crates/monitrace-cpython/src/native/sides.rs",
     "crates/monitrace-cpython/src/native/topup.rs",
     "crates/monitrace-cpython/src/producer/code_like.rs",
+    "examples/rhai/src/lib.rs",
     "examples/rules/src/lib.rs",
     "benches/native/src/lib.rs",
     "benches/engine/src/main.rs",
