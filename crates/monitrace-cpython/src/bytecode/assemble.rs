@@ -260,7 +260,9 @@ impl Assembler<'_> {
     fn add_instructions(&mut self, plan: &Plan<'_>) -> Result<(), RewriteError> {
         let analysis = self.analysis;
         let mut next_place = 0;
-        let ways = if plan.gates { self.ways_in() } else { Vec::new() };
+        // Without a RESUME no part of the code is the program's.
+        let has_gates = plan.gates && analysis.first < analysis.instructions.len();
+        let ways = if has_gates { self.ways_in() } else { Vec::new() };
         let mut ways = ways.into_iter().peekable();
         for k in 0..analysis.instructions.len() {
             let mut wanted = [None; 3];
@@ -278,7 +280,7 @@ impl Assembler<'_> {
             }
             self.add_instruction(k, wanted, &gates, plan.stack_limit)?;
         }
-        if plan.gates {
+        if has_gates {
             let owner = analysis.first as u32;
             self.add_gate(Way::Out, plan.stack_limit, Item::nop(owner, NONE))?;
         }

@@ -146,6 +146,7 @@ impl Analysis {
             const_count: code.const_count,
             line_table_length: code.line_table.len(),
         };
+        analysis.check_handlers()?;
         analysis.find_places();
         Ok(analysis)
     }
@@ -195,6 +196,15 @@ impl Analysis {
     /// The function begins behind this instruction.
     pub(super) fn is_start(&self, k: usize) -> bool {
         self.opcode(k) == RESUME && self.instructions[k].arg == 0
+    }
+
+    /// In front of handlers there must be room for gates. Handlers of the compiler's own begin elsewhere.
+    fn check_handlers(&self) -> Result<(), RewriteError> {
+        let handlers = self.guards.iter().map(|guard| guard.handler as usize);
+        match handlers.filter(|&k| k > 0 && self.is_reached(k)).find(|&k| !self.can_part_from_previous(k)) {
+            Some(k) => Err(RewriteError::Context(UnitIndex(self.instructions[k].start))),
+            None => Ok(()),
+        }
     }
 
     /// Whether a hook may stand between an instruction and the one in front of it.
