@@ -409,6 +409,12 @@ impl Instrumented {
         index.ok().and_then(|index| self.hooks().nth(index))
     }
 
+    /// Whether it has every hook and gate of another copy of the same code.
+    pub(super) fn has_all_of(&self, other: &Instrumented) -> bool {
+        self.rewritten.gates.len() >= other.rewritten.gates.len()
+            && other.hooks().all(|hook| self.hook_at(hook.place()).is_some())
+    }
+
     /// The hook that a loop passes when it ends, by the unit of the instruction that asks its iterator.
     pub(super) fn hook_of_end(&self, unit: u32) -> Option<&Hook> {
         let index = self.ends.binary_search_by_key(&unit, |&(unit, _)| unit).ok()?;
