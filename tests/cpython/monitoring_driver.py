@@ -1,8 +1,8 @@
 """Runs CPython 3.14's own tests of sys.monitoring on the running interpreter, whatever its version.
 
-Called with the folder of 3.14's package `test`, the folder of the compiled stand-in for `_testcapi` and the
-file to write to: what came of each test, as a JSON object. It must never change the tests: only what this
-version lacks for them is stood in for.
+Called with the folder of 3.14's package `test`, the folder of the compiled stand-in for `_testcapi`, the file
+to write to and perhaps one class of tests: writes what came of each, as a JSON object. It must never
+change the tests: only what this version lacks for them is stood in for.
 """
 
 import importlib
@@ -67,14 +67,14 @@ def name(test: unittest.TestCase) -> str:
     return test.id().removeprefix(f"{MODULE}.")
 
 
-def main(tests: str, extensions: str, report: str) -> None:
+def main(tests: str, extensions: str, report: str, *chosen: str) -> None:
     """Run the tests and write what came of them."""
     # The folder of the tests is another interpreter's.
     sys.dont_write_bytecode = True
     monitoring = monitrace.install()
     stand_in(tests, extensions)
     result = Result(monitoring)
-    unittest.defaultTestLoader.loadTestsFromName(MODULE).run(result)
+    unittest.defaultTestLoader.loadTestsFromName(".".join((MODULE, *chosen))).run(result)
     Path(report).write_text(json.dumps(result.outcomes))
 
 
