@@ -1,5 +1,5 @@
-"""CPython 3.14's own tests of sys.monitoring pass on 3.11, but for the listed ones, and on 3.14; those about C
-code on every version."""
+"""CPython 3.14's own tests of sys.monitoring pass on 3.11, but for the listed ones, and on 3.14; those about
+C code on every version."""
 
 import json
 import os
