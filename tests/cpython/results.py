@@ -109,11 +109,12 @@ MODULES = (
     "test_with",
     "test_yield_from",
 )
-"""Those of `Lib/test` that lean most on what rewriting could break, and cheap ones of the rest of the language.
+"""Those of `Lib/test` that lean most on what rewriting could break, and cheap ones of the rest of the
+language.
 
 Not test_code: it has a Python function called for every code object that holds extra data and goes, the
-interpreter's last ones too, and ours hold some. Not test_tracemalloc: it counts what is allocated. Not the
-ones that mostly wait or count, and so take long and say little: test_signal, test_asyncio, test_pickle, test_set.
+interpreter's last ones too, and ours hold some. Not test_tracemalloc: it counts what is allocated. Not those
+that wait or repeat much and so take long: test_asyncio, test_pickle, test_set, test_signal.
 """
 
 ALWAYS = ("PY_START",)
