@@ -26,14 +26,15 @@ def stand_in(tests: str, extensions: str) -> None:
     package.__path__ = [tests]
     sys.path.insert(0, extensions)
     sys.modules["_testcapi"] = importlib.import_module("testcapi")
+    # All versions specialise.
+    vars(importlib.import_module("_opcode")).setdefault("ENABLE_SPECIALIZATION_FT", True)
     if sys.version_info >= (3, 14):
         return
     internal = sys.modules["_testinternalcapi"] = types.ModuleType("_testinternalcapi")
     vars(internal).update(SPECIALIZATION_THRESHOLD=TURNS, SPECIALIZATION_COOLDOWN=TURNS)
-    # `test.support` asks for the rest when it is imported. All these versions specialise.
-    vars(importlib.import_module("_opcode"))["ENABLE_SPECIALIZATION_FT"] = True
+    # `test.support` imports the one and asks the other, no test does.
     sys.modules["annotationlib"] = types.ModuleType("annotationlib")
-    vars(sys)["_jit"] = types.SimpleNamespace(is_available=bool, is_enabled=bool, is_active=bool)
+    vars(sys)["_jit"] = types.SimpleNamespace(is_enabled=bool)
 
 
 class Result(unittest.TestResult):
