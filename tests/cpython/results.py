@@ -174,7 +174,7 @@ def run(module: str, folder: Path, *, events: bool) -> list[str]:
 
 
 def missed(told: Any) -> str:
-    """Which events did not happen, by what the driver told; empty if all did, as they do in the tests' runner."""
+    """Which events did not happen, by what the driver told. Empty if all did: the runner alone makes each."""
     never = [event for event, number in told["counts"].items() if not number]
     faults = (("never seen", never), ("not seen any more at the end", told["silent"]))
     return "; ".join(f"{', '.join(events)} {fault}" for fault, events in faults if events)
