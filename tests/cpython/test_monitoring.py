@@ -58,7 +58,7 @@ def outcomes(tests: Path, extensions: Path, tmp_path: Path) -> Callable[..., dic
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
