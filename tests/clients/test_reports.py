@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import reports
+from command import needs_startup_files
 from ways import Way, over_monitrace, start
 
 
@@ -45,3 +46,10 @@ def test_branches_are_those_of_coverages_tracer(way: Way, tmp_path: Path) -> Non
     found = reports.coverage_report(way, folders[0], "--branch", core="sysmon", command=patched)
     assert "executed_branches" in found
     assert found == reports.coverage_report(Way.OWN, folders[1], "--branch", core="ctrace")
+
+
+@needs_startup_files
+def test_same_report_with_child_processes(tmp_path: Path) -> None:
+    """They are started by the program, so only the variable reaches them."""
+    name = reports.statements_of_children.__name__
+    assert reports.REPORTS[name](Way.VARIABLE, tmp_path) == expected(name, tmp_path)
