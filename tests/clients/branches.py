@@ -9,5 +9,4 @@ from coverage import env
 from coverage.cmdline import main
 
 env.PYBEHAVIOR.branch_right_left = True
-# It stands first on the path of what it runs, as `python -m coverage` does.
 sys.exit(main())

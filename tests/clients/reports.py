@@ -30,14 +30,12 @@ CHILDREN = "[run]\npatch = subprocess\n"
 """coverage.py's configuration for measuring the processes that a program starts."""
 
 
-def coverage_report(
-    way: Way, folder: Path, *options: str, core: str, command: tuple[str, ...] = ("-m", "coverage")
-) -> str:
+def coverage_report(way: Way, folder: Path, *options: str, core: str, command: str = "coverage") -> str:
     """The report on the shop, below what the shop printed."""
     shutil.copytree(PROGRAMS / "shop", folder / "shop", ignore=shutil.ignore_patterns("__pycache__"))
     shop = ("run", *options, "--source=shop", "-m", "shop")
-    done = start(way, *command, *shop, cwd=folder, COVERAGE_CORE=core)
-    assert (done.returncode, done.stderr) == (2, ""), done.stderr
+    done = start(way, "-m", command, *shop, cwd=folder, COVERAGE_CORE=core, PYTHONPATH=str(HERE))
+    assert (done.returncode, done.stderr) == (2, ""), done.stdout + done.stderr
     return done.stdout + _written_report(folder)
 
 

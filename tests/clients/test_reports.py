@@ -42,8 +42,7 @@ def test_branches_are_those_of_coverages_tracer(way: Way, tmp_path: Path) -> Non
     folders = tmp_path / "monitoring", tmp_path / "tracer"
     for folder in folders:
         folder.mkdir()
-    patched = (str(reports.HERE / "branches.py"),)
-    found = reports.coverage_report(way, folders[0], "--branch", core="sysmon", command=patched)
+    found = reports.coverage_report(way, folders[0], "--branch", core="sysmon", command="branches")
     assert "executed_branches" in found
     assert found == reports.coverage_report(Way.OWN, folders[1], "--branch", core="ctrace")
 
