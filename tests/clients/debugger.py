@@ -5,6 +5,7 @@ Python's. This must not need pytest, nor judge.
 """
 
 import bdb
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -79,8 +80,8 @@ def over(debugger: Debugger, frame: FrameType) -> None:
 
 
 def until(debugger: Debugger, frame: FrameType) -> None:
-    """A step, and out of loops."""
-    if len(debugger.stops) % 3:
+    """A step, and out of loops. Nothing leads back out of a generator."""
+    if len(debugger.stops) % 3 or frame.f_code.co_flags & inspect.CO_GENERATOR:
         debugger.set_step()
     else:
         debugger.set_until(frame)
@@ -88,7 +89,8 @@ def until(debugger: Debugger, frame: FrameType) -> None:
 
 def out(debugger: Debugger, frame: FrameType) -> None:
     """Some steps, and out of where they led."""
-    if frame.f_code.co_name in ("<module>", "main") or len(debugger.stops) % 4:
+    generator = frame.f_code.co_flags & inspect.CO_GENERATOR
+    if generator or frame.f_code.co_name in ("<module>", "main") or len(debugger.stops) % 4:
         debugger.set_step()
     else:
         debugger.set_return(frame)

@@ -149,8 +149,7 @@ def main():
         guarded(5),
         guarded(0),
     ]
-    for text in delegate(1):
-        found.append(text)
+    found.extend(delegate(1))
     with contextlib.suppress(KeyError):
         managed()
     found.append(kind([1, 2]))
