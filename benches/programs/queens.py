@@ -42,7 +42,6 @@ class Board:
 def run(size: int) -> int:
     board = Board(size)
     board.place(0)
-    assert all([len(set(ways)) == size for ways in board.found])
     return len(set(board.found))
 
 
