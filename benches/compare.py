@@ -73,12 +73,12 @@ def measure(command: list[str], extension: str, name: str, program: str, which: 
     run = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise WrongResultError(f"{name} {program}: {run.stderr}")
-    result = json.loads(run.stdout)
-    if not result["right"]:
+    nanoseconds, events, right = map(int, run.stdout.split())
+    if not right:
         raise WrongResultError(f"{name} {program}: the answer is wrong")
-    if (result["events"] > 0) != CONFIGURATIONS[name].fires:
-        raise WrongResultError(f"{name} {program}: {result['events']} events happened")
-    return int(result["nanoseconds"])
+    if (events > 0) != CONFIGURATIONS[name].fires:
+        raise WrongResultError(f"{name} {program}: {events} events happened")
+    return nanoseconds
 
 
 def count(python: str, extension: str, name: str, program: str) -> int:
@@ -221,7 +221,7 @@ def table(record: Record) -> str:
     for theirs, native in others:
         lines += ["", f"{f'{ours} to {theirs} (aim: 1.00 or below)':{width}}{heading}"]
         for name, values in own.items():
-            if name == "settrace":
+            if name == "settrace" or rival(name) not in native:
                 continue
             shares = [
                 None if mine is None or other is None else mine / other
@@ -237,7 +237,7 @@ def main() -> None:
     )
     parser.add_argument("python", nargs="*", help="an interpreter: 3.11 first, then its native rivals")
     parser.add_argument("--extension", default="", help="the folder of monitrace_bench, built for 3.11")
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is run (5)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often everything is run (3)")
     parser.add_argument("--quick", action="store_true", help="one short round, no counts: does it run?")
     parser.add_argument("--only", default="", metavar="REGEX", help="measure these configurations alone")
     parser.add_argument("--no-counts", action="store_true", help="count no instructions")

@@ -2,21 +2,25 @@
 
 Owns what a configuration is. It must not believe a time: it says what was counted and answered, and
 compare.py judges. The measured stretch lies between the only two calls of `clock`, which is where
-callgrind cuts its counts.
+callgrind cuts its counts; and as callgrind is slow, little is imported.
 """
 
-import json
+from __future__ import annotations
+
 import operator
 import runpy
 import sys
-import types
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import cache
-from pathlib import Path
 from time import process_time_ns as clock
-from typing import Any
 
-PROGRAMS = Path(__file__).parent / "programs"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from typing import Any
+
+    Callback = Callable[..., object]
+
+PROGRAMS = __file__.removesuffix("measure.py") + "programs"
 TOOL_ID = 0
 
 
@@ -43,8 +47,6 @@ CAN_BE_DISABLED = tuple(
     event for event in ALL if event not in (*FAMILIES["exceptions"], "C_RETURN", "C_RAISE")
 )
 """With a call, its end is disabled."""
-
-Callback = Callable[..., object]
 
 # By how many arguments they take: as fast as such callbacks are.
 PYTHON: dict[int, Callback] = {
@@ -260,10 +262,9 @@ CONFIGURATIONS: dict[str, Configuration] = {
 }
 
 
-@cache
 def families(program: str) -> tuple[str, ...]:
     """The families of events that a program has."""
-    return (*EVERYWHERE, *runpy.run_path(str(PROGRAMS / f"{program}.py"))["FAMILIES"])
+    return (*EVERYWHERE, *runpy.run_path(f"{PROGRAMS}/{program}.py")["FAMILIES"])
 
 
 def configurations(release: tuple[int, ...], program: str) -> list[str]:
@@ -319,7 +320,7 @@ def main() -> None:
     """Arguments: the configuration, the program, and which of its sizes: SIZE or COUNTED."""
     global run
     name, program, which = sys.argv[1:]
-    file = str(PROGRAMS / f"{program}.py")
+    file = f"{PROGRAMS}/{program}.py"
     # A program without a function runs while it is loaded, and not yet.
     loaded = runpy.run_path(file)
     run = Run(CONFIGURATIONS[name], file, loaded["WARM"], loaded[which])
@@ -330,4 +331,4 @@ def main() -> None:
         runpy.run_path(file)
     sys.settrace(None)
     right = bool(answers) and all(loaded["is_right"](*answer) for answer in answers.items())
-    print(json.dumps({"nanoseconds": run.nanoseconds, "events": run.events, "right": right}))
+    print(run.nanoseconds, run.events, int(right))

@@ -7,6 +7,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
+from pathlib import Path
 from time import process_time_ns as clock
 from typing import Any
 
@@ -50,7 +51,7 @@ def codes(modules: Iterable[str]) -> list[types.CodeType]:
 
 def functions(count: int) -> list[types.FunctionType]:
     """So many functions, each with code of its own: that of the benchmark's programs, again and again."""
-    files = sorted(PROGRAMS.glob("*.py"))
+    files = sorted(Path(PROGRAMS).glob("*.py"))
     found = [value for file in files for value in runpy.run_path(str(file)).values()]
     shapes = [value for value in found if isinstance(value, types.FunctionType)]
     made = []

@@ -1,10 +1,15 @@
 """Coroutines: producers and consumers with queues between them, on an event loop of a few lines."""
 
-from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Generator
-from typing import Any
+from __future__ import annotations
 
-WARM, SIZE, COUNTED = 30, 60_000, 100
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Generator
+    from typing import Any
+
+WARM, SIZE, COUNTED = 30, 40_000, 100
 FAMILIES = ("calls", "branches", "yields", "jumps", "exceptions")
 
 END = -1

@@ -1,6 +1,6 @@
 """Exceptions: raised some calls further down, cleaned up after, caught by kind, and raised again."""
 
-WARM, SIZE, COUNTED = 30, 90_000, 200
+WARM, SIZE, COUNTED = 30, 60_000, 200
 FAMILIES = ("calls", "branches", "jumps", "exceptions")
 
 

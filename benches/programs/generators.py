@@ -1,6 +1,10 @@
 """Generators: primes through a chain of filters, one generator for each prime found."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WARM, SIZE, COUNTED = 2, 500, 1
 FAMILIES = ("calls", "branches", "yields", "jumps", "exceptions")

@@ -2,7 +2,7 @@
 
 from measure import answers, stretches
 
-WARM, SIZE, COUNTED = 8, 500_000, 6_000
+WARM, SIZE, COUNTED = 8, 300_000, 6_000
 FAMILIES = ("branches", "jumps")
 
 

@@ -1,6 +1,6 @@
 """Objects and methods: people in a ring, of whom every second leaves until one is left."""
 
-WARM, SIZE, COUNTED = 8, 150_000, 1_500
+WARM, SIZE, COUNTED = 8, 100_000, 1_500
 FAMILIES = ("calls", "branches")
 
 
