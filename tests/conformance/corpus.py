@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from record import CALLS, NO_EVENTS
+from families import of_program
 
 HERE = Path(__file__).parent
 ORACLE = (3, 14)
@@ -31,9 +31,9 @@ def programs() -> list[str]:
     return sorted(path.stem for path in (HERE / "programs").glob("*.py"))
 
 
-def has_a_rule(name: str) -> bool:
-    """Whether a program can be recorded by rule: it has the usual events, all of the time."""
-    return not (HERE / "programs" / f"{name}.py").read_text().startswith((NO_EVENTS, CALLS))
+def families(name: str) -> tuple[str, ...]:
+    """The families that a program is recorded with."""
+    return of_program((HERE / "programs" / f"{name}.py").read_text())
 
 
 def record(name: str, *, native: bool = False, by_rule: bool = False) -> str:

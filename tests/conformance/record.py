@@ -8,12 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-NO_EVENTS = "# starts with no events"
-"""First line of a program that claims its tools and sets its events itself."""
-
-CALLS = "# records calls"
-"""First line of a program whose calls are recorded, and the functions that they start."""
-
+from families import of_program
 
 def install(native: bool) -> None:
     """Put the `sys.monitoring` to be recorded in its place."""
@@ -38,7 +33,8 @@ def run(program: Path, *, by_rule: bool = False) -> list[str]:
     harness.program = program.name
     code = compile(source, program.name, "exec", dont_inherit=True)
     namespace: dict[str, object] = {"__name__": "__main__", "__file__": program.name}
-    if source.startswith(NO_EVENTS):
+    recorded = of_program(source)
+    if not recorded:
         exec(code, namespace)
     elif by_rule:
         import by_rule as rule
@@ -46,9 +42,7 @@ def run(program: Path, *, by_rule: bool = False) -> list[str]:
         rule.run(code, namespace)
     else:
         harness.record(harness.RECORDER)
-        calls = harness.CALLS | harness.events.PY_START
-        recorded = calls if source.startswith(CALLS) else harness.ALL
-        harness.monitoring.set_events(harness.RECORDER, recorded)
+        harness.monitoring.set_events(harness.RECORDER, harness.set_of(*recorded))
         exec(code, namespace)
         harness.monitoring.set_events(harness.RECORDER, harness.events.NO_EVENTS)
     if harness.problems:
