@@ -105,6 +105,29 @@ def callback(tool: int, event: str, reply: Reply = lambda *_: None) -> Callback:
     return on_event
 
 
+class Stop(Exception):
+    """Raised by callbacks."""
+
+
+class Once:
+    """A reply that does something at one event, and no more until it is told so again."""
+
+    def __init__(self, act: Callable[[], object], *spared: str) -> None:
+        self.act, self.spared = act, spared
+        self.event = ""
+
+    def __call__(self, event: str, code: CodeType, line: int) -> object:
+        if event != self.event or code.co_name in self.spared:
+            return None
+        self.event = ""
+        return self.act()
+
+
+def stop() -> None:
+    """Raise what callbacks raise."""
+    raise Stop
+
+
 CALLING = ("CALL", "CALL_KW", "CALL_FUNCTION_EX", "LOAD_SUPER_ATTR")
 """The instructions that call; the last one calls `super`."""
 

@@ -2,8 +2,7 @@
 """finally: left by return, break and continue, entered by every way out."""
 
 
-class Problem(Exception):
-    pass
+Problem = LookupError
 
 
 def plain(raises):
@@ -52,7 +51,7 @@ def replaced():
     try:
         raise Problem
     finally:
-        raise KeyError
+        raise OSError
 
 
 def within_handler():
@@ -60,7 +59,7 @@ def within_handler():
         raise Problem
     except Problem:
         try:
-            raise KeyError
+            raise OSError
         finally:
             done = True
     return done
@@ -69,7 +68,7 @@ def within_handler():
 def attempt(function, *arguments):
     try:
         return function(*arguments)
-    except (Problem, KeyError):
+    except (Problem, OSError):
         return None
 
 

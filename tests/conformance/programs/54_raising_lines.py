@@ -1,0 +1,47 @@
+# starts with no events
+"""Callbacks for LINE and INSTRUCTION that raise: the exception is the monitored code's, and lower tools are not told."""
+
+import sys
+
+import harness
+
+monitoring = sys.monitoring
+EVENTS = ("LINE", "INSTRUCTION")
+once = harness.Once(harness.stop, "attempt", "<module>")
+
+def work():
+    return 1
+
+
+def handles():
+    try:
+        work()
+    except harness.Stop:
+        return "caught"
+
+
+def loop():
+    for _ in (1, 2):
+        pass
+
+
+def attempt(function):
+    try:
+        function()
+    except (harness.Stop, ValueError) as error:
+        harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
+
+
+chosen = harness.set_of("exceptions", "lines", "instructions")
+for tool in (1, 4):
+    harness.record(tool, once if tool == 4 else lambda *_: None)
+    monitoring.set_events(tool, chosen)
+for event in EVENTS:
+    for function in (work, handles, loop):
+        once.event = event
+        monitoring.set_events(1, chosen)
+        monitoring.set_events(4, chosen)
+        attempt(function)
+        monitoring.set_events(1, 0)
+        monitoring.set_events(4, 0)
+        harness.note(f"{event} in {function.__name__}: {'not told' if once.event else 'told'}")

@@ -1,0 +1,59 @@
+# starts with no events
+"""Callbacks for exceptions that raise: the exception is the monitored code's, and lower tools are not told."""
+
+import sys
+
+import harness
+
+monitoring = sys.monitoring
+EVENTS = ("RAISE", "RERAISE", "EXCEPTION_HANDLED")
+once = harness.Once(harness.stop, "attempt", "<module>")
+
+def fails():
+    raise ValueError
+
+
+def handles():
+    try:
+        fails()
+    except ValueError:
+        return "caught"
+
+
+def again():
+    try:
+        fails()
+    finally:
+        done = True
+    return done
+
+
+def stopped():
+    try:
+        again()
+    except ValueError:
+        return "caught"
+    except harness.Stop:
+        return "stopped"
+
+
+def attempt(function):
+    try:
+        function()
+    except (harness.Stop, ValueError) as error:
+        harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
+
+
+chosen = harness.set_of("exceptions")
+for tool in (1, 4):
+    harness.record(tool, once if tool == 4 else lambda *_: None)
+    monitoring.set_events(tool, chosen)
+for event in EVENTS:
+    for function in (fails, handles, again, stopped):
+        once.event = event
+        monitoring.set_events(1, chosen)
+        monitoring.set_events(4, chosen)
+        attempt(function)
+        monitoring.set_events(1, 0)
+        monitoring.set_events(4, 0)
+        harness.note(f"{event} in {function.__name__}: {'not told' if once.event else 'told'}")
