@@ -8,6 +8,7 @@ import dis
 import sys
 from collections.abc import Callable
 from functools import cache
+from threading import Barrier, Thread
 from types import CodeType, FrameType, ModuleType
 from typing import cast
 
@@ -126,6 +127,18 @@ class Once:
 def stop() -> None:
     """Raise what callbacks raise."""
     raise Stop
+
+
+def pause(barrier: Barrier) -> None:
+    """Wait while another thread does something, with no event of the program on the way."""
+    barrier.wait()
+    barrier.wait()
+
+
+def let_go_on(barrier: Barrier, thread: Thread) -> None:
+    """End the thread's pause, and wait for its end."""
+    barrier.wait()
+    thread.join()
 
 
 CALLING = ("CALL", "CALL_KW", "CALL_FUNCTION_EX", "LOAD_SUPER_ATTR")
