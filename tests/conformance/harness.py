@@ -106,7 +106,7 @@ def callback(tool: int, event: str, reply: Reply = lambda *_: None) -> Callback:
     return on_event
 
 
-class Stop(Exception):
+class CallbackError(Exception):
     """Raised by callbacks."""
 
 
@@ -117,16 +117,16 @@ class Once:
         self.act, self.spared = act, spared
         self.event = ""
 
-    def __call__(self, event: str, code: CodeType, line: int) -> object:
+    def __call__(self, event: str, code: CodeType, _line: int) -> object:
         if event != self.event or code.co_name in self.spared:
             return None
         self.event = ""
         return self.act()
 
 
-def stop() -> None:
+def fail() -> None:
     """Raise what callbacks raise."""
-    raise Stop
+    raise CallbackError
 
 
 def pause(barrier: Barrier) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from families import of_program
 
+
 def install(native: bool) -> None:
     """Put the `sys.monitoring` to be recorded in its place."""
     if native:

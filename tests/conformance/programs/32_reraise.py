@@ -67,7 +67,16 @@ def in_else():
         pass
 
 
-for function in (bare, in_finally, does_not_fit, named, nested, bare_from_function, bare_without_one, in_else):
+for function in (
+    bare,
+    in_finally,
+    does_not_fit,
+    named,
+    nested,
+    bare_from_function,
+    bare_without_one,
+    in_else,
+):
     try:
         function()
     except (ValueError, RuntimeError):

@@ -1,7 +1,6 @@
 # records exceptions, jumps, lines
 """finally: left by return, break and continue, entered by every way out."""
 
-
 Problem = LookupError
 
 

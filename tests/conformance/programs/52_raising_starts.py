@@ -7,7 +7,8 @@ import harness
 
 monitoring = sys.monitoring
 EVENTS = ("PY_START", "PY_RESUME")
-once = harness.Once(harness.stop, "attempt", "<module>")
+once = harness.Once(harness.fail, "attempt", "<module>")
+
 
 def work():
     return 1
@@ -16,14 +17,14 @@ def work():
 def handles():
     try:
         return work()
-    except harness.Stop:
+    except harness.CallbackError:
         return "caught"
 
 
 def generate():
     try:
         yield 1
-    except harness.Stop:
+    except harness.CallbackError:
         yield 2
 
 
@@ -34,7 +35,7 @@ def uses_generator():
 def attempt(function):
     try:
         function()
-    except (harness.Stop, ValueError) as error:
+    except (harness.CallbackError, ValueError) as error:
         harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
 
 

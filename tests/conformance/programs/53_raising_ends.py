@@ -7,7 +7,8 @@ import harness
 
 monitoring = sys.monitoring
 EVENTS = ("PY_RETURN", "PY_YIELD")
-once = harness.Once(harness.stop, "attempt", "<module>")
+once = harness.Once(harness.fail, "attempt", "<module>")
+
 
 def work():
     try:
@@ -20,14 +21,14 @@ def work():
 def catches_own():
     try:
         return work()
-    except harness.Stop:
+    except harness.CallbackError:
         pass
 
 
 def generate():
     try:
         yield 1
-    except harness.Stop:
+    except harness.CallbackError:
         yield 2
 
 
@@ -38,7 +39,7 @@ def uses_generator():
 def attempt(function):
     try:
         function()
-    except (harness.Stop, ValueError) as error:
+    except (harness.CallbackError, ValueError) as error:
         harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
 
 

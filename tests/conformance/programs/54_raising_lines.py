@@ -7,7 +7,8 @@ import harness
 
 monitoring = sys.monitoring
 EVENTS = ("LINE", "INSTRUCTION")
-once = harness.Once(harness.stop, "attempt", "<module>")
+once = harness.Once(harness.fail, "attempt", "<module>")
+
 
 def work():
     return 1
@@ -16,7 +17,7 @@ def work():
 def handles():
     try:
         work()
-    except harness.Stop:
+    except harness.CallbackError:
         return "caught"
 
 
@@ -28,7 +29,7 @@ def loop():
 def attempt(function):
     try:
         function()
-    except (harness.Stop, ValueError) as error:
+    except (harness.CallbackError, ValueError) as error:
         harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
 
 

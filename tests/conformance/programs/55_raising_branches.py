@@ -7,7 +7,8 @@ import harness
 
 monitoring = sys.monitoring
 EVENTS = ("BRANCH_LEFT", "BRANCH_RIGHT", "JUMP")
-once = harness.Once(harness.stop, "attempt", "<module>")
+once = harness.Once(harness.fail, "attempt", "<module>")
+
 
 def choose(a):
     if a:
@@ -30,14 +31,14 @@ def loop():
 def handles():
     try:
         return loop()
-    except harness.Stop:
+    except harness.CallbackError:
         return "caught"
 
 
 def attempt(function):
     try:
         function()
-    except (harness.Stop, ValueError) as error:
+    except (harness.CallbackError, ValueError) as error:
         harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
 
 

@@ -7,7 +7,8 @@ import harness
 
 monitoring = sys.monitoring
 EVENTS = ("CALL", "C_RETURN", "C_RAISE")
-once = harness.Once(harness.stop, "attempt", "<module>")
+once = harness.Once(harness.fail, "attempt", "<module>")
+
 
 def work():
     len("ab")
@@ -19,7 +20,7 @@ def handles():
         return int("x")
     except ValueError:
         return "caught"
-    except harness.Stop:
+    except harness.CallbackError:
         return "stopped"
 
 
@@ -30,7 +31,7 @@ def nested():
 def attempt(function):
     try:
         function()
-    except (harness.Stop, ValueError) as error:
+    except (harness.CallbackError, ValueError) as error:
         harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
 
 

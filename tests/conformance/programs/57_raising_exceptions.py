@@ -7,7 +7,8 @@ import harness
 
 monitoring = sys.monitoring
 EVENTS = ("RAISE", "RERAISE", "EXCEPTION_HANDLED")
-once = harness.Once(harness.stop, "attempt", "<module>")
+once = harness.Once(harness.fail, "attempt", "<module>")
+
 
 def fails():
     raise ValueError
@@ -33,14 +34,14 @@ def stopped():
         again()
     except ValueError:
         return "caught"
-    except harness.Stop:
+    except harness.CallbackError:
         return "stopped"
 
 
 def attempt(function):
     try:
         function()
-    except (harness.Stop, ValueError) as error:
+    except (harness.CallbackError, ValueError) as error:
         harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
 
 

@@ -7,7 +7,8 @@ import harness
 
 monitoring = sys.monitoring
 EVENTS = ("PY_UNWIND", "PY_THROW")
-once = harness.Once(harness.stop, "attempt", "<module>")
+once = harness.Once(harness.fail, "attempt", "<module>")
+
 
 def fails():
     raise ValueError
@@ -18,7 +19,7 @@ def handles():
         fails()
     except ValueError:
         return "caught"
-    except harness.Stop:
+    except harness.CallbackError:
         return "stopped"
 
 
@@ -27,7 +28,7 @@ def generate():
         yield 1
     except ValueError:
         yield 2
-    except harness.Stop:
+    except harness.CallbackError:
         yield 3
 
 
@@ -41,7 +42,7 @@ def throws():
 def attempt(function):
     try:
         function()
-    except (harness.Stop, ValueError) as error:
+    except (harness.CallbackError, ValueError) as error:
         harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
 
 

@@ -7,7 +7,8 @@ import harness
 
 monitoring = sys.monitoring
 EVENTS = ("STOP_ITERATION",)
-once = harness.Once(harness.stop, "attempt", "<module>")
+once = harness.Once(harness.fail, "attempt", "<module>")
+
 
 def generate():
     yield 1
@@ -22,7 +23,7 @@ def loop():
 def handles():
     try:
         loop()
-    except harness.Stop:
+    except harness.CallbackError:
         return "caught"
 
 
@@ -38,7 +39,7 @@ def delegates():
 def attempt(function):
     try:
         function()
-    except (harness.Stop, ValueError) as error:
+    except (harness.CallbackError, ValueError) as error:
         harness.note(f"{type(error).__name__} came out, after {type(error.__context__).__name__}")
 
 

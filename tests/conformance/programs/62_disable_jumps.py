@@ -27,11 +27,11 @@ harness.record(TOOL, reply)
 monitoring.set_local_events(TOOL, work.__code__, harness.events.JUMP)
 work(3)
 harness.note("one of two disabled")
-disabled_line = 21
+disabled_line = 22
 work(3)
 work(3)
 harness.note("the other as well")
-disabled_line = 19
+disabled_line = 20
 work(3)
 work(3)
 disabled_line = None

@@ -7,7 +7,10 @@ import harness
 
 monitoring = sys.monitoring
 # 3.14 loses the place of a branch where INSTRUCTION is told of it too.
-SETS = [harness.set_of(*(each for each in harness.FAMILIES if each != left)) for left in ("branches", "instructions")]
+SETS = [
+    harness.set_of(*(each for each in harness.FAMILIES if each != left))
+    for left in ("branches", "instructions")
+]
 
 
 def call_first(a):
