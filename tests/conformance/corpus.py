@@ -5,12 +5,13 @@ Owns the file formats and the comparison. It must never write a reason: that tak
 
 import argparse
 import difflib
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from families import of_program
+from families import FAMILIES, RULED, of_program
 
 HERE = Path(__file__).parent
 ORACLE = (3, 14)
@@ -36,6 +37,11 @@ def families(name: str) -> tuple[str, ...]:
     return of_program((HERE / "programs" / f"{name}.py").read_text())
 
 
+def has_rules(name: str) -> bool:
+    """Whether a program can be recorded by rule: its families have rules, and are on all of the time."""
+    return bool(families(name)) and RULED.issuperset(families(name))
+
+
 def record(name: str, *, native: bool = False, by_rule: bool = False) -> str:
     """The program's stream under this interpreter, from a process of its own."""
     command = [sys.executable, "-W", "error", str(HERE / "record.py"), str(HERE / "programs" / f"{name}.py")]
@@ -47,6 +53,12 @@ def record(name: str, *, native: bool = False, by_rule: bool = False) -> str:
     if done.returncode != 0 or done.stderr:
         raise RuntimeError(f"{name} ended with status {done.returncode}\n{done.stderr}")
     return done.stdout
+
+
+def without_exceptions(stream: str) -> list[str]:
+    """A stream's lines without the exceptions that its events tell of."""
+    events = "|".join((*FAMILIES["exceptions"], "PY_THROW"))
+    return [re.sub(rf"^((?:{events}) .*) -> .*", r"\1", line) for line in stream.splitlines()]
 
 
 def golden_path(name: str) -> Path:

@@ -40,7 +40,7 @@ def run(program: Path, *, by_rule: bool = False) -> list[str]:
     elif by_rule:
         import by_rule as rule
 
-        rule.run(code, namespace)
+        rule.run(code, namespace, recorded)
     else:
         harness.record(harness.RECORDER)
         harness.monitoring.set_events(harness.RECORDER, harness.set_of(*recorded))
