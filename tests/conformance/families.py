@@ -17,7 +17,7 @@ FAMILIES = {
 }
 
 RULED = FAMILIES.keys() - {"calls", "stops"}
-"""The families that `by_rule.py` makes. What the others tell is on the stack, where no trace function looks."""
+"""The families that `by_rule.py` makes: what others tell is on the stack, where no trace function looks."""
 
 USUAL = ("lines", "starts", "returns")
 """The families of a program that names none."""
