@@ -35,6 +35,16 @@ def handles():
         return "caught"
 
 
+def inside():
+    try:
+        for i in (1,):
+            if i:
+                i += 1
+        return i
+    except harness.CallbackError:
+        return "caught in its frame"
+
+
 def attempt(function):
     try:
         function()
@@ -47,7 +57,7 @@ for tool in (1, 4):
     harness.record(tool, once if tool == 4 else lambda *_: None)
     monitoring.set_events(tool, chosen)
 for event in EVENTS:
-    for function in (both, loop, handles):
+    for function in (both, loop, handles, inside):
         once.event = event
         monitoring.set_events(1, chosen)
         monitoring.set_events(4, chosen)
