@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import cache
 from threading import Barrier, Thread
 from types import CodeType, FrameType, ModuleType
-from typing import cast
 
 from families import FAMILIES, USUAL
 
@@ -99,7 +98,9 @@ def callback(tool: int, event: str, reply: Reply = lambda *_: None) -> Callback:
             called, arg0 = arguments
             arguments = _Called(called), arg0
         elif event in GOING:
-            arguments = (_line_at(code, cast("int", arguments[0])),)
+            (destination,) = arguments
+            assert isinstance(destination, int)
+            arguments = (_line_at(code, destination),)
         write(event, line, code, *arguments, label=label)
         return reply(event, code, line)
 

@@ -4,7 +4,6 @@ Owns which `sys.monitoring` is recorded: monitrace's where monitrace can be impo
 interpreter's own. It must never change the stream to suit a version: that is what differences are for.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -52,14 +51,15 @@ def run(program: Path, *, by_rule: bool = False) -> list[str]:
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Print the events of one program of the corpus.")
-    parser.add_argument("program", type=Path)
-    parser.add_argument("--native", action="store_true", help="ignore monitrace")
-    parser.add_argument("--by-rule", action="store_true", help="on 3.11: set no events, see by_rule.py")
-    options = parser.parse_args()
-    install(options.native)
-    stream = run(options.program, by_rule=options.by_rule)
+    """The command line: a program, --native to ignore monitrace, and on 3.11 --by-rule (see by_rule.py).
+
+    Without argparse, which takes longer to import than most programs to run.
+    """
+    program, *options = sys.argv[1:] or ["--help"]
+    if program.startswith("-") or not {"--native", "--by-rule"}.issuperset(options):
+        sys.exit("usage: record.py PROGRAM [--native] [--by-rule]")
+    install("--native" in options)
+    stream = run(Path(program), by_rule="--by-rule" in options)
     sys.stdout.write("".join(f"{line}\n" for line in stream))
 
 
