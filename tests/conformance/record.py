@@ -55,11 +55,12 @@ def main() -> None:
 
     Without argparse, which takes longer to import than most programs to run.
     """
-    program, *options = sys.argv[1:] or ["--help"]
-    if program.startswith("-") or not {"--native", "--by-rule"}.issuperset(options):
+    options = {"--native", "--by-rule"}.intersection(sys.argv)
+    programs = [each for each in sys.argv[1:] if each not in options]
+    if len(programs) != 1 or programs[0].startswith("-"):
         sys.exit("usage: record.py PROGRAM [--native] [--by-rule]")
     install("--native" in options)
-    stream = run(Path(program), by_rule="--by-rule" in options)
+    stream = run(Path(programs[0]), by_rule="--by-rule" in options)
     sys.stdout.write("".join(f"{line}\n" for line in stream))
 
 
