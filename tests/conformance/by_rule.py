@@ -9,7 +9,7 @@ it is, the rules do not say. It must never learn of the rewriter.
 import dis
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from types import CodeType, FrameType
@@ -97,21 +97,6 @@ def _depths(instructions: list[dis.Instruction], handlers: dict[int, Handler]) -
 listing = cache(Listing)
 
 
-@dataclass
-class Progress:
-    """How far a frame has come."""
-
-    before: int
-    """The instruction that ran last."""
-    lasti: dict[int, int] = field(default_factory=dict)
-    """For each depth of the stack, the instruction that a handler put there for RERAISE."""
-    raised: type[BaseException] | None = None
-    """What was raised here last."""
-    unwinds: bool = False
-    """Whether nothing handles it."""
-
-
-frames: dict[FrameType, Progress] = {}
 recorded: set[str] = set()
 
 
@@ -123,75 +108,93 @@ def write(event: str, frame: FrameType, offset: int, *values: object) -> None:
         harness.write(event, line, code, *values)
 
 
-def trace(frame: FrameType, what: str, argument: Any) -> Any:
-    """The trace function."""
-    code = frame.f_code
-    if what == "call" and not harness.is_of_program(frame, code):
-        return None
-    known, here = listing(code), frame.f_lasti
-    if what == "call":
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        if known.names.get(here) != "RESUME":
+class Progress:
+    """How far a frame has come: its trace function, which nothing but the frame keeps."""
+
+    def __init__(self, frame: FrameType) -> None:
+        self.known = listing(frame.f_code)
+        self.before = frame.f_lasti
+        """The instruction that ran last."""
+        self.lasti: dict[int, int] = {}
+        """For each depth of the stack, the instruction that a handler put there for RERAISE."""
+        self.raised: type[BaseException] | None = None
+        """What was raised here last."""
+        self.unwinds = False
+        """Whether nothing handles it."""
+
+    def __call__(self, frame: FrameType, what: str, argument: Any) -> Any:
+        here = frame.f_lasti
+        if what == "opcode":
+            self.instruction(frame, here)
+        elif what == "exception":
+            self.exception(frame, here, argument[0])
+        elif self.unwinds:
+            write("PY_UNWIND", frame, here)
+        else:
+            ends = self.known.names[here] == "RETURN_VALUE"
+            write("PY_RETURN" if ends else "PY_YIELD", frame, here, argument)
+        return self
+
+    def enter(self, frame: FrameType) -> None:
+        """The frame starts, or goes on after a yield."""
+        self.before = here = frame.f_lasti
+        if self.known.names.get(here) != "RESUME":
             write("PY_THROW", frame, here)
         else:
-            write("PY_RESUME" if known.args[here] else "PY_START", frame, here)
-        frames.setdefault(frame, Progress(here)).before = here
-        return trace
-    progress = frames[frame]
-    if what == "opcode":
-        before, progress.before = progress.before, here
-        write_branch(frame, before, here)
+            write("PY_RESUME" if self.known.args[here] else "PY_START", frame, here)
+
+    def instruction(self, frame: FrameType, here: int) -> None:
+        """An instruction is about to run."""
+        known, before, self.before = self.known, self.before, here
+        name = known.names[here]
+        if before in known.targets and known.names[before] not in JUMPS:
+            side = "BRANCH_RIGHT" if here == known.targets[before] else "BRANCH_LEFT"
+            write(side, frame, before, known.lines[here] or 0)
         handler = known.handlers.get(before)
         if known.names.get(before) == "RERAISE" and known.args[before]:
-            before = progress.lasti[known.depths[before] - 1 - known.args[before]]
+            before = self.lasti[known.depths[before] - 1 - known.args[before]]
         if handler and handler.target == here and handler.pushes_lasti:
-            progress.lasti[handler.depth] = before
-        line = known.lines[here]
+            self.lasti[handler.depth] = before
         begins = known.names.get(before) == "RESUME" and known.args[before] == 0
-        if here in known.starts and (begins or line != known.lines[before]):
+        if here in known.starts and (begins or known.lines[here] != known.lines[before]):
             write("LINE", frame, here)
         write("INSTRUCTION", frame, here)
-        if known.names[here] in JUMPS:
-            write("JUMP", frame, here, known.lines[known.targets[here]])
-        elif raises_again(known.names[here], known.args[here], progress):
+        if name in JUMPS:
+            write("JUMP", frame, here, known.lines[known.targets[here]] or 0)
+        elif name == "RERAISE" or (
+            (name == "END_ASYNC_FOR" and self.raised is not StopAsyncIteration)
+            or (name == "RAISE_VARARGS" and known.args[here] == 0 and sys.exc_info()[0])
+        ):
             write("RERAISE", frame, here)
-            unwind(frame, progress, here)
-    elif what == "exception":
-        progress.before, progress.raised = here, argument[0]
-        write("RAISE", frame, here)
-        # A loop and an await swallow the end of what they go through.
-        if known.names.get(here) not in ("FOR_ITER", "SEND") or not issubclass(argument[0], StopIteration):
-            unwind(frame, progress, here)
-    elif progress.unwinds:
-        write("PY_UNWIND", frame, here)
-    elif known.names[here] == "YIELD_VALUE":
-        write("PY_YIELD", frame, here, argument)
-    else:
-        write("PY_RETURN", frame, here, argument)
-    return trace
+            self.unwind(frame, here)
+
+    def exception(self, frame: FrameType, here: int, kind: type[BaseException]) -> None:
+        """An exception was raised, here or in what was called."""
+        self.before, self.raised = here, kind
+        name = self.known.names.get(here)
+        swallowed = name in ("FOR_ITER", "SEND") and issubclass(kind, StopIteration)
+        # A SEND makes one for the trace function only.
+        if not (swallowed and name == "SEND"):
+            write("RAISE", frame, here)
+        if not swallowed:
+            self.unwind(frame, here)
+
+    def unwind(self, frame: FrameType, here: int) -> None:
+        """Go to the handler of an exception, if there is one."""
+        handler = self.known.handlers.get(here)
+        self.unwinds = handler is None
+        if handler:
+            write("EXCEPTION_HANDLED", frame, handler.target)
 
 
-def write_branch(frame: FrameType, before: int, here: int) -> None:
-    """Write which side was taken, if what ran before is a branch."""
-    known = listing(frame.f_code)
-    if before in known.targets and known.names[before] not in JUMPS:
-        side = "BRANCH_RIGHT" if here == known.targets[before] else "BRANCH_LEFT"
-        write(side, frame, before, known.lines[here] or 0)
-
-
-def raises_again(name: str, argument: int, progress: Progress) -> bool:
-    """Whether an instruction raises what was raised before."""
-    if name == "END_ASYNC_FOR":
-        return progress.raised is not StopAsyncIteration
-    return name == "RERAISE" or (name == "RAISE_VARARGS" and argument == 0 and sys.exc_info()[0] is not None)
-
-
-def unwind(frame: FrameType, progress: Progress, here: int) -> None:
-    """Go to the handler of an exception, if there is one."""
-    handler = listing(frame.f_code).handlers.get(here)
-    progress.unwinds = handler is None
-    if handler:
-        write("EXCEPTION_HANDLED", frame, handler.target)
+def trace(frame: FrameType, _what: str, _argument: Any) -> Any:
+    """The trace function of all threads."""
+    if not harness.is_of_program(frame, frame.f_code):
+        return None
+    frame.f_trace_lines, frame.f_trace_opcodes = False, True
+    progress = frame.f_trace if isinstance(frame.f_trace, Progress) else Progress(frame)
+    progress.enter(frame)
+    return progress
 
 
 def run(code: CodeType, namespace: dict[str, object], families: tuple[str, ...]) -> None:
