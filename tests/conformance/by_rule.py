@@ -3,7 +3,7 @@
 Owns CPython's rules for events, written down once more and as plainly as can be. LINE: an instruction may
 start a line if the one in front of it has another line, or if something can jump to it; it fires if what ran
 before it in its frame was on another line, or was the RESUME at which its function begins. Which exception
-it is, the rules do not say. It must never learn of the rewriter.
+it is, the rules do not say. Places are offsets. It must never learn of the rewriter.
 """
 
 import dis
@@ -103,9 +103,8 @@ recorded: set[str] = set()
 def write(event: str, frame: FrameType, offset: int, *values: object) -> None:
     """Write an event of the instruction there, if it is to be recorded."""
     if event in recorded:
-        code = frame.f_code
-        line = code.co_firstlineno if event == "PY_START" else listing(code).lines[offset] or 0
-        harness.write(event, line, code, *values)
+        place = listing(frame.f_code).lines[offset] or 0 if event == "LINE" else offset
+        harness.write(event, place, frame.f_code, *values)
 
 
 class Progress:
@@ -149,7 +148,7 @@ class Progress:
         name = known.names[here]
         if before in known.targets and known.names[before] not in JUMPS:
             side = "BRANCH_RIGHT" if here == known.targets[before] else "BRANCH_LEFT"
-            write(side, frame, before, known.lines[here] or 0)
+            write(side, frame, before, here)
         handler = known.handlers.get(before)
         if known.names.get(before) == "RERAISE" and known.args[before]:
             before = self.lasti[known.depths[before] - 1 - known.args[before]]
@@ -160,7 +159,7 @@ class Progress:
             write("LINE", frame, here)
         write("INSTRUCTION", frame, here)
         if name in JUMPS:
-            write("JUMP", frame, here, known.lines[known.targets[here]] or 0)
+            write("JUMP", frame, here, known.targets[here])
         elif name == "RERAISE" or (
             (name == "END_ASYNC_FOR" and self.raised is not StopAsyncIteration)
             or (name == "RAISE_VARARGS" and known.args[here] == 0 and sys.exc_info()[0])

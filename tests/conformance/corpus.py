@@ -42,13 +42,10 @@ def has_rules(name: str) -> bool:
     return bool(families(name)) and RULED.issuperset(families(name))
 
 
-def record(name: str, *, native: bool = False, by_rule: bool = False) -> str:
+def record(name: str, *options: str) -> str:
     """The program's stream under this interpreter, from a process of its own."""
-    command = [sys.executable, "-W", "error", str(HERE / "record.py"), str(HERE / "programs" / f"{name}.py")]
-    if native:
-        command.append("--native")
-    if by_rule:
-        command.append("--by-rule")
+    program = str(HERE / "programs" / f"{name}.py")
+    command = [sys.executable, "-W", "error", str(HERE / "record.py"), program, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0 or done.stderr:
         raise RuntimeError(f"{name} ended with status {done.returncode}\n{done.stderr}")
@@ -98,13 +95,13 @@ def write_goldens(names: list[str]) -> None:
         sys.exit(f"goldens are recorded with Python {ORACLE[0]}.{ORACLE[1]} only")
     head = f"# recorded from the sys.monitoring of CPython {sys.version.split()[0]}\n"
     for name in names:
-        golden_path(name).write_text(head + record(name, native=True))
+        golden_path(name).write_text(head + record(name, "--native"))
 
 
-def write_differences(names: list[str], *, native: bool) -> None:
+def write_differences(names: list[str], *record_options: str) -> None:
     """Write the differences of this version. A reason is kept only while its diff stays the same."""
     for name in names:
-        diff, path = compare(name, record(name, native=native)), difference_path(name)
+        diff, path = compare(name, record(name, *record_options)), difference_path(name)
         if not diff:
             path.unlink(missing_ok=True)
         elif diff != difference(name).diff:
@@ -125,7 +122,7 @@ def main() -> None:
     if options.what == "goldens":
         write_goldens(names)
     else:
-        write_differences(names, native=options.native)
+        write_differences(names, *(["--native"] if options.native else []))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ Callback = Callable[..., object]
 program = ""
 """The program's file name, as its code objects have it."""
 
+by_offset = False
+"""Whether places are written as offsets, and every INSTRUCTION: to compare streams of one bytecode."""
+
 stream: list[str] = []
 problems: list[str] = []
 """What no golden can show: events that do not fit the frame in which they happen."""
@@ -60,7 +63,7 @@ def write(event: str, line: int, code: CodeType, *value: object, label: str = ""
     place = "" if code.co_filename == program else " in <string>"
     rest = "".join(f" -> {_show(each)}" for each in value)
     text = f"{label}{event:<9} {line:>4}  {code.co_qualname}{place}{rest}"
-    if event != "INSTRUCTION":
+    if event != "INSTRUCTION" or by_offset:
         _instructions.clear()
     elif line == 0 or _instructions.get(label) == text:
         return
@@ -97,7 +100,7 @@ def callback(tool: int, event: str, reply: Reply = lambda *_: None) -> Callback:
         if event in FAMILIES["calls"]:
             called, arg0 = arguments
             arguments = _Called(called), arg0
-        elif event in GOING:
+        elif event in GOING and not by_offset:
             (destination,) = arguments
             assert isinstance(destination, int)
             arguments = (_line_at(code, destination),)
@@ -190,7 +193,7 @@ def is_of_program(frame: FrameType, code: CodeType) -> bool:
 
 def _line(event: str, frame: FrameType, place: int) -> int:
     """The line that is written for an event; 0 if there is none."""
-    if event == "LINE":
+    if event == "LINE" or by_offset:
         return place
     if event == "PY_START":
         return frame.f_code.co_firstlineno

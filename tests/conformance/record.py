@@ -25,12 +25,13 @@ def install(native: bool) -> None:
         monitrace.install()
 
 
-def run(program: Path, *, by_rule: bool = False) -> list[str]:
+def run(program: Path, *, by_offset: bool = False, by_rule: bool = False) -> list[str]:
     """Run the program with the events on, or with the rule's trace function, and give its stream."""
     import harness
 
     source = program.read_text()
     harness.program = program.name
+    harness.by_offset = by_offset or by_rule
     code = compile(source, program.name, "exec", dont_inherit=True)
     namespace: dict[str, object] = {"__name__": "__main__", "__file__": program.name}
     recorded = of_program(source)
@@ -51,16 +52,17 @@ def run(program: Path, *, by_rule: bool = False) -> list[str]:
 
 
 def main() -> None:
-    """The command line: a program, --native to ignore monitrace, and on 3.11 --by-rule (see by_rule.py).
+    """The command line: a program, --native to ignore monitrace, --by-offset to write offsets for lines,
+    and on 3.11 --by-rule, which does so too (see by_rule.py).
 
     Without argparse, which takes longer to import than most programs to run.
     """
-    options = {"--native", "--by-rule"}.intersection(sys.argv)
+    options = {"--native", "--by-offset", "--by-rule"}.intersection(sys.argv)
     programs = [each for each in sys.argv[1:] if each not in options]
     if len(programs) != 1 or programs[0].startswith("-"):
-        sys.exit("usage: record.py PROGRAM [--native] [--by-rule]")
+        sys.exit("usage: record.py PROGRAM [--native] [--by-offset | --by-rule]")
     install("--native" in options)
-    stream = run(Path(programs[0]), by_rule="--by-rule" in options)
+    stream = run(Path(programs[0]), by_offset="--by-offset" in options, by_rule="--by-rule" in options)
     sys.stdout.write("".join(f"{line}\n" for line in stream))
 
 
