@@ -52,6 +52,14 @@ class Listing:
         for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]
             for offset in range(entry.start, entry.end, 2):
                 self.handlers[offset] = Handler(entry.target, entry.depth, entry.lasti)
+        self.awaited = {
+            each.offset: each.argval
+            for each in instructions
+            if each.opname == "SEND" and self.names.get(self._handler_of(each.offset)) == "END_ASYNC_FOR"
+        }
+        """Where the awaits of `async for` go with what they bring."""
+        self.ends = {self._handler_of(send): send for send in self.awaited}
+        """The await of the loop that each END_ASYNC_FOR ends."""
         handled = {handler.target for handler in self.handlers.values()}
         self.starts = set()
         line_before = None
@@ -65,6 +73,10 @@ class Listing:
                     self.starts.add(each.offset)
                 line_before = line
         self.depths = _depths(instructions, self.handlers)
+
+    def _handler_of(self, offset: int) -> int:
+        """Where the handler of an instruction begins; -1 without one."""
+        return self.handlers[offset].target if offset in self.handlers else -1
 
 
 def _depths(instructions: list[dis.Instruction], handlers: dict[int, Handler]) -> dict[int, int]:
@@ -118,8 +130,8 @@ class Progress:
         """For each depth of the stack, the instruction that a handler put there for RERAISE."""
         self.raised: type[BaseException] | None = None
         """What was raised here last."""
-        self.unwinds = False
-        """Whether nothing handles it."""
+        self.unwinds: int | None = None
+        """The instruction that raised what nothing handles."""
 
     def __call__(self, frame: FrameType, what: str, argument: Any) -> Any:
         here = frame.f_lasti
@@ -127,8 +139,8 @@ class Progress:
             self.instruction(frame, here)
         elif what == "exception":
             self.exception(frame, here, argument[0])
-        elif self.unwinds:
-            write("PY_UNWIND", frame, here)
+        elif self.unwinds is not None:
+            write("PY_UNWIND", frame, self.unwinds)
         else:
             ends = self.known.names[here] == "RETURN_VALUE"
             write("PY_RETURN" if ends else "PY_YIELD", frame, here, argument)
@@ -138,7 +150,8 @@ class Progress:
         """The frame starts, or goes on after a yield."""
         self.before = here = frame.f_lasti
         if self.known.names.get(here) != "RESUME":
-            write("PY_THROW", frame, here)
+            # It is told where the frame would have gone on.
+            write("PY_THROW", frame, here + 2)
         else:
             write("PY_RESUME" if self.known.args[here] else "PY_START", frame, here)
 
@@ -149,6 +162,10 @@ class Progress:
         if before in known.targets and known.names[before] not in JUMPS:
             side = "BRANCH_RIGHT" if here == known.targets[before] else "BRANCH_LEFT"
             write(side, frame, before, here)
+        elif here == known.awaited.get(before):
+            write("BRANCH_LEFT", frame, before, here)
+        elif known.names.get(before) == "END_ASYNC_FOR":
+            write("BRANCH_RIGHT", frame, known.ends[before], here)
         handler = known.handlers.get(before)
         if known.names.get(before) == "RERAISE" and known.args[before]:
             before = self.lasti[known.depths[before] - 1 - known.args[before]]
@@ -181,7 +198,7 @@ class Progress:
     def unwind(self, frame: FrameType, here: int) -> None:
         """Go to the handler of an exception, if there is one."""
         handler = self.known.handlers.get(here)
-        self.unwinds = handler is None
+        self.unwinds = None if handler else here
         if handler:
             write("EXCEPTION_HANDLED", frame, handler.target)
 

@@ -158,9 +158,9 @@ BESIDE = ("RAISE", "PY_UNWIND")
 """Events whose offset CPython gives as one unit before its next instruction, which can be of a cache or of
 another instruction: they are written with the line where the frame is."""
 
-ELSEWHERE = ("RERAISE", "STOP_ITERATION")
+ELSEWHERE = ("RERAISE", "STOP_ITERATION", "PY_THROW")
 """Events at which the frame can be elsewhere: a RERAISE may have put it back to where the exception came
-from, and a StopIteration is made behind its loop."""
+from, a StopIteration is made behind its loop, and a throw has not reached the RESUME where it is told."""
 
 LATE = {"JUMP": (3, 12), "PY_YIELD": (3, 13)}
 """Events that one version tells of when the frame has gone on."""
@@ -168,6 +168,7 @@ LATE = {"JUMP": (3, 12), "PY_YIELD": (3, 13)}
 PLACES = {
     "PY_START": ("RESUME",),
     "PY_RESUME": ("RESUME",),
+    "PY_THROW": ("RESUME", "POP_TOP"),
     "PY_RETURN": ("RETURN_VALUE", "RETURN_CONST"),
     "PY_YIELD": ("YIELD_VALUE",),
     "CALL": CALLING,
@@ -193,6 +194,9 @@ def is_of_program(frame: FrameType, code: CodeType) -> bool:
 
 def _line(event: str, frame: FrameType, place: int) -> int:
     """The line that is written for an event; 0 if there is none."""
+    if by_offset and event in BESIDE and dis.opname[frame.f_code.co_code[place]] == "PRECALL":
+        # One that is specialised makes the call by itself, which a trace function never sees.
+        return place + 4
     if event == "LINE" or by_offset:
         return place
     if event == "PY_START":
@@ -209,6 +213,9 @@ def _fits(event: str, frame: FrameType, place: int, arguments: tuple[object, ...
     if event in BESIDE and sys.version_info >= (3, 12):
         # 3.12 and 3.13 do not know where they are after a branch whose callback raised.
         return sys.version_info < (3, 14) or 0 <= place < len(code.co_code)
+    again = dis.opname[code.co_code[place]] == "RERAISE"
+    if event in BESIDE:
+        return frame.f_lasti == place or (event == "PY_UNWIND" and again)
     if place not in _offsets(code):
         return False
     if event == "EXCEPTION_HANDLED":
