@@ -44,6 +44,12 @@ def set_of(*families: str) -> int:
     return chosen
 
 
+def set_events(chosen: int, *tools: int) -> None:
+    """Set the events of several tools, with no event of the program on the way."""
+    for tool in tools:
+        monitoring.set_events(tool, chosen)
+
+
 ALL = set_of(*USUAL)
 CALLS = set_of("calls")
 
@@ -168,7 +174,7 @@ LATE = {"JUMP": (3, 12), "PY_YIELD": (3, 13)}
 PLACES = {
     "PY_START": ("RESUME",),
     "PY_RESUME": ("RESUME",),
-    "PY_THROW": ("RESUME", "POP_TOP"),
+    "PY_THROW": ("RESUME", "POP_TOP", "YIELD_VALUE", "RETURN_GENERATOR"),
     "PY_RETURN": ("RETURN_VALUE", "RETURN_CONST"),
     "PY_YIELD": ("YIELD_VALUE",),
     "CALL": CALLING,

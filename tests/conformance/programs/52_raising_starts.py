@@ -1,11 +1,8 @@
 # starts with no events
 """Callbacks for PY_START and PY_RESUME that raise: the exception is the monitored code's, and lower tools are not told."""
 
-import sys
-
 import harness
 
-monitoring = sys.monitoring
 EVENTS = ("PY_START", "PY_RESUME")
 once = harness.Once(harness.fail, "attempt", "<module>")
 
@@ -40,15 +37,12 @@ def attempt(function):
 
 
 chosen = harness.set_of("exceptions", "starts", "generators")
-for tool in (1, 4):
-    harness.record(tool, once if tool == 4 else lambda *_: None)
-    monitoring.set_events(tool, chosen)
+harness.record(1)
+harness.record(4, once)
 for event in EVENTS:
     for function in (work, handles, uses_generator):
         once.event = event
-        monitoring.set_events(1, chosen)
-        monitoring.set_events(4, chosen)
+        harness.set_events(chosen, 1, 4)
         attempt(function)
-        monitoring.set_events(1, 0)
-        monitoring.set_events(4, 0)
+        harness.set_events(0, 1, 4)
         harness.note(f"{event} in {function.__name__}: {'not told' if once.event else 'told'}")

@@ -6,11 +6,11 @@ import sys
 import harness
 
 monitoring = sys.monitoring
-LOCAL = harness.set_of("lines", "starts", "returns", "branches", "jumps", "calls")
+LOCAL = harness.set_of("lines", "starts", "returns", "branches", "jumps")
 
 
 def disables(event, code, line):
-    return None if event in ("C_RETURN", "C_RAISE") else monitoring.DISABLE
+    return monitoring.DISABLE
 
 
 def work(n):

@@ -1,11 +1,8 @@
 # starts with no events
 """At one place: LINE before INSTRUCTION, both before the rest; of each, the highest tool first."""
 
-import sys
-
 import harness
 
-monitoring = sys.monitoring
 # 3.14 loses the place of a branch where INSTRUCTION is told of it too.
 SETS = [
     harness.set_of(*(each for each in harness.FAMILIES if each != left))
@@ -57,8 +54,6 @@ harness.record(3)
 for chosen in SETS:
     for tools in ((0,), (0, 3)):
         harness.note(f"tools {tools}")
-        for tool in tools:
-            monitoring.set_events(tool, chosen)
+        harness.set_events(chosen, *tools)
         run()
-        for tool in tools:
-            monitoring.set_events(tool, 0)
+        harness.set_events(0, *tools)

@@ -47,11 +47,9 @@ def in_thread(event, code, line):
 done = []
 harness.record(2, busy)
 harness.record(4)
-for tool in (2, 4):
-    monitoring.set_events(tool, EVERY & ~harness.events.INSTRUCTION)
+harness.set_events(EVERY & ~harness.events.INSTRUCTION, 2, 4)
 work(1)
-for tool in (2, 4):
-    monitoring.set_events(tool, 0)
+harness.set_events(0, 2, 4)
 harness.note(f"{len(done) > 0}")
 monitoring.free_tool_id(2)
 harness.record(2, in_thread)
