@@ -73,6 +73,18 @@ class Listing:
                     self.starts.add(each.offset)
                 line_before = line
         self.depths = _depths(instructions, self.handlers)
+        reached = _depths(instructions, {}).keys()
+        self.leaps = {
+            source
+            for source, target in self.targets.items()
+            if source in reached and source + 2 < target and reached.isdisjoint(range(source + 2, target))
+        }
+        """The jumps over nothing but handlers: 3.14 has these behind all other code, and no such jumps."""
+
+    def waits_at(self, offset: int) -> int:
+        """The YIELD_VALUE of a generator that stands there when something is thrown into it. One that waits
+        for another is put behind its RESUME when that one has raised. Every other offset stays as it is."""
+        return offset - 4 if self.names.get(offset) == "JUMP_BACKWARD_NO_INTERRUPT" else offset
 
     def _handler_of(self, offset: int) -> int:
         """Where the handler of an instruction begins; -1 without one."""
@@ -132,6 +144,8 @@ class Progress:
         """What was raised here last."""
         self.unwinds: int | None = None
         """The instruction that raised what nothing handles."""
+        self.is_given = False
+        """Whether an asynchronous generator has given the item that is awaited."""
 
     def __call__(self, frame: FrameType, what: str, argument: Any) -> Any:
         here = frame.f_lasti
@@ -142,6 +156,9 @@ class Progress:
         elif self.unwinds is not None:
             write("PY_UNWIND", frame, self.unwinds)
         else:
+            asking = frame.f_back and frame.f_back.f_trace
+            if isinstance(asking, Progress):
+                asking.is_given = type(argument).__name__ == "async_generator_wrapped_value"
             ends = self.known.names[here] == "RETURN_VALUE"
             write("PY_RETURN" if ends else "PY_YIELD", frame, here, argument)
         return self
@@ -151,7 +168,7 @@ class Progress:
         self.before = here = frame.f_lasti
         if self.known.names.get(here) != "RESUME":
             # It is told where the frame would have gone on.
-            write("PY_THROW", frame, here + 2)
+            write("PY_THROW", frame, self.known.waits_at(here) + 2)
         else:
             write("PY_RESUME" if self.known.args[here] else "PY_START", frame, here)
 
@@ -175,7 +192,7 @@ class Progress:
         if here in known.starts and (begins or known.lines[here] != known.lines[before]):
             write("LINE", frame, here)
         write("INSTRUCTION", frame, here)
-        if name in JUMPS:
+        if name in JUMPS and here not in known.leaps:
             write("JUMP", frame, here, known.targets[here])
         elif name == "RERAISE" or (
             (name == "END_ASYNC_FOR" and self.raised is not StopAsyncIteration)
@@ -189,16 +206,17 @@ class Progress:
         self.before, self.raised = here, kind
         name = self.known.names.get(here)
         swallowed = name in ("FOR_ITER", "SEND") and issubclass(kind, StopIteration)
-        # A SEND makes one for the trace function only.
-        if not (swallowed and name == "SEND"):
-            write("RAISE", frame, here)
+        # A SEND makes one for the trace function only, unless it got an asynchronous generator's item.
+        if not (swallowed and name == "SEND") or (self.is_given and here in self.known.awaited):
+            write("RAISE", frame, self.known.waits_at(here))
+        self.is_given = False
         if not swallowed:
             self.unwind(frame, here)
 
     def unwind(self, frame: FrameType, here: int) -> None:
         """Go to the handler of an exception, if there is one."""
         handler = self.known.handlers.get(here)
-        self.unwinds = None if handler else here
+        self.unwinds = None if handler else self.known.waits_at(here)
         if handler:
             write("EXCEPTION_HANDLED", frame, handler.target)
 
