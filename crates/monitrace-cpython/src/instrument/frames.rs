@@ -226,7 +226,6 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
     for (thread, cframe, frame, executing) in found.into_iter().rev() {
         // SAFETY: making copies runs no Python code, so the frames are still as they were listed.
         unsafe {
-            let wakes = wakes_mover(frame);
             match wanted(py, frame)? {
                 Some(_) if executing => {
                     arm(py, thread, cframe, frame, false);
@@ -236,7 +235,7 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
                     // It has no room for all hooks while others stand on it: it is moved when it goes on.
                     await_turn(py, thread, frame, false);
                 }
-                None if wakes && executing => trace_loop(thread, cframe),
+                None if is_called_by_armed(frame) => trace_loop(thread, cframe),
                 None => {}
             }
         }
@@ -249,10 +248,19 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
 /// # Safety
 /// The frame is live and complete.
 unsafe fn wakes_mover(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: see above.
+    unsafe { (*frame).is_entry || is_called_by_armed(frame) }
+}
+
+/// Whether the caller of a frame, in the same loop, waits for the mover.
+///
+/// # Safety
+/// The frame is live and complete.
+unsafe fn is_called_by_armed(frame: *mut InterpreterFrame) -> bool {
     // SAFETY: see above; what called it is live, too.
     unsafe {
         let caller = (*frame).previous;
-        (*frame).is_entry || (!caller.is_null() && is_armed(caller))
+        !(*frame).is_entry && !caller.is_null() && is_armed(caller)
     }
 }
 

@@ -439,6 +439,9 @@ impl Instrumented {
         // Its gates are never off, and count as one hook.
         let gated = |&event: &Event| !self.scope().state(place_of(event)).active().is_empty();
         let mut on = usize::from(!self.gate.is_null() && RAISING.iter().any(gated));
+        // Who ends a loop looks for its hook, which is off until then.
+        let ends = |hook: &Hook| hook.is_of_end() && !self.scope().state(hook.place()).active().is_empty();
+        on += usize::from(self.hooks().any(ends));
         for hook in self.hooks() {
             if hook.is_wanted(self) || hook.wakes_mover() {
                 hook.switch_on(self);
