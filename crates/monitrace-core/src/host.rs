@@ -19,6 +19,8 @@ pub struct CodeInfo {
 pub enum Change {
     /// In all code.
     Everywhere,
+    /// Wherever something was disabled: it is enabled again, and nothing else has changed.
+    Disabled,
     /// In one code object.
     In(CodeId),
 }

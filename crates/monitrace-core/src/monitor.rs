@@ -268,7 +268,7 @@ impl<H: Host> Monitor<H> {
     /// Enables again what was disabled: more finely than `sys.monitoring`, for tools that share the
     /// program with others.
     pub fn restart(&self, what: Restart) {
-        let which = what.code.map_or(Change::Everywhere, Change::In);
+        let which = what.code.map_or(Change::Disabled, Change::In);
         self.change(which, |configuration, version| {
             configuration.restarts.note(what, version);
             (true, ())

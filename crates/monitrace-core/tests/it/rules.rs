@@ -167,7 +167,7 @@ fn restart_of_one_code_object_is_felt_there_only() {
     monitor.restart(Restart { tool: Some(LOW), ..Restart::default() });
     monitor.restart_events();
     let changes = monitor.host().changes.lock().expect("nothing panics").clone();
-    assert_eq!(changes, [Change::In(OTHER), Change::Everywhere, Change::Everywhere]);
+    assert_eq!(changes, [Change::In(OTHER), Change::Disabled, Change::Disabled]);
 }
 
 /// As CPython does it: the answer comes after what the callback did.

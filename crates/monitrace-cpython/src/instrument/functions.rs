@@ -93,6 +93,20 @@ pub(super) fn settle(py: Python<'_>, copy: &Instrumented) {
         return;
     }
     let original = copy.original();
+    if original.is_settled() {
+        return;
+    }
+    let Some(waiting) = registry().may_settle(original.id()) else { return };
+    for waiting in waiting.into_iter().filter_map(|code| registry().numbered(code)) {
+        if let Some(copy) = waiting.current().filter(|copy| copy.is_quiet()) {
+            settle_now(py, copy);
+        }
+    }
+    settle_now(py, copy);
+}
+
+fn settle_now(py: Python<'_>, copy: &Instrumented) {
+    let original = copy.original();
     original.set_settled(true);
     // SAFETY: the current thread's frame, if it has one, holds its function.
     unsafe {

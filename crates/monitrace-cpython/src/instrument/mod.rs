@@ -55,6 +55,9 @@ pub(crate) fn monitor() -> &'static Monitor<CPython> {
     MONITOR.get_or_init(|| Monitor::new(CPython))
 }
 
+/// The longest that code objects wait to be settled, in code objects.
+const MOST_PATIENT: usize = 1 << 14;
+
 /// What is known of all copies together.
 #[derive(Default)]
 struct Registry {
@@ -67,6 +70,13 @@ struct Registry {
     settled: HashSet<CodeId>,
     /// How many of those still have functions that run a copy, at most.
     unswept: usize,
+    /// Addresses of the records of living copies in which something is disabled.
+    disabled: HashSet<usize>,
+    /// The code objects whose hooks are all off, but that were not settled yet.
+    unsettled: Vec<CodeId>,
+    /// How many of these there have to be before any is settled: it takes a walk over the heap to take that back,
+    /// and some tools restart events all the time.
+    patience: usize,
     /// The events that copies are made for: grows with every event that is set, anywhere, so that
     /// setting it for one more code object needs no new copy; empty once nothing is wanted.
     interest: EventSet,
@@ -92,7 +102,24 @@ impl Guarded {
     }
 
     fn remove(&self, copy: *const Instrumented) {
-        self.lock().copies.remove(&(copy as usize));
+        let mut registry = self.lock();
+        registry.copies.remove(&(copy as usize));
+        registry.disabled.remove(&(copy as usize));
+    }
+
+    /// Something was disabled in a copy.
+    fn note_disabled(&self, copy: *const Instrumented) {
+        self.lock().disabled.insert(copy as usize);
+    }
+
+    /// Whether a code object whose hooks are all off is to be settled now, and which with it.
+    fn may_settle(&self, code: CodeId) -> Option<Vec<CodeId>> {
+        let mut registry = self.lock();
+        if registry.unsettled.len() < registry.patience {
+            registry.unsettled.push(code);
+            return None;
+        }
+        Some(std::mem::take(&mut registry.unsettled))
     }
 
     /// Gives a code object its number.
@@ -118,15 +145,20 @@ impl Guarded {
         self.lock().interest
     }
 
-    /// The living copies, held.
-    fn copies(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
-        let registry = self.lock();
+    /// The living copies, held: all, or those in which something was disabled until now.
+    fn copies(&self, py: Python<'_>, disabled: bool) -> Vec<Py<PyAny>> {
+        let mut registry = self.lock();
         // SAFETY: records leave the registry before they go, and hold the address of the code object
         // that owns them.
         let hold = |&copy: &usize| unsafe {
             Bound::from_borrowed_ptr(py, (*(copy as *const Instrumented)).code().cast()).unbind()
         };
-        registry.copies.iter().map(hold).collect()
+        let all_disabled = std::mem::take(&mut registry.disabled);
+        if disabled {
+            all_disabled.iter().map(hold).collect()
+        } else {
+            registry.copies.iter().map(hold).collect()
+        }
     }
 }
 
@@ -156,16 +188,26 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
     }
     entry::watch(!wanted.is_empty());
     match change {
-        Change::Everywhere => {
-            for copy in registry().copies(py) {
+        Change::Everywhere | Change::Disabled => {
+            for copy in registry().copies(py, change == Change::Disabled) {
                 if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
                     record.update(py);
                 }
             }
-            let settled: Vec<CodeId> = registry().lock().settled.iter().copied().collect();
+            let settled: Vec<CodeId> = {
+                let mut registry = registry().lock();
+                registry.unsettled.clear();
+                registry.settled.iter().copied().collect()
+            };
+            let mut revived = false;
             for code in settled {
-                look_at_all |= revive(code);
+                revived |= revive(code);
             }
+            if revived {
+                let mut registry = registry().lock();
+                registry.patience = (2 * registry.patience).clamp(MOST_PATIENT / 256, MOST_PATIENT);
+            }
+            look_at_all |= revived;
         }
         Change::In(code) => {
             let known = registry().numbered(code);
@@ -182,7 +224,7 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
         }
     }
     if look_at_all {
-        for copy in registry().copies(py) {
+        for copy in registry().copies(py, false) {
             if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
                 record.adopt_nested(py)?;
             }

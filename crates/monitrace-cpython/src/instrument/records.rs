@@ -442,13 +442,18 @@ impl Instrumented {
         // Who ends a loop looks for its hook, which is off until then.
         let ends = |hook: &Hook| hook.is_of_end() && !self.scope().state(hook.place()).active().is_empty();
         on += usize::from(self.hooks().any(ends));
+        let mut any_disabled = false;
         for hook in self.hooks() {
             if hook.is_wanted(self) || hook.wakes_mover() {
                 hook.switch_on(self);
                 on += 1;
             } else {
                 hook.switch_off(self);
+                any_disabled |= !self.scope().state(hook.place()).disabled().is_empty();
             }
+        }
+        if any_disabled {
+            super::registry().note_disabled(self);
         }
         self.on.set(on);
         if on == 0 {
@@ -468,6 +473,7 @@ impl Instrumented {
     pub(super) fn switch_off(&self, py: Python<'_>, hook: &Hook) {
         if hook.is_on() && !hook.wakes_mover() {
             hook.switch_off(self);
+            super::registry().note_disabled(self);
             self.on.set(self.on.get() - 1);
             if self.on.get() == 0 {
                 super::functions::settle(py, self);
