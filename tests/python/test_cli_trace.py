@@ -14,11 +14,6 @@ from typing import Any
 import pytest
 from command import environment, events, monitrace, read
 
-all_events = pytest.mark.skipif(
-    sys.version_info < (3, 12),
-    reason="3.11 makes only LINE, PY_START, PY_RETURN and the events of calls so far",
-)
-
 PROGRAM = """\
 def double(x):
     y = x * 2
@@ -82,7 +77,6 @@ def test_text_shows_the_same_in_aligned_columns(tmp_path: Path) -> None:
     ]
 
 
-@all_events
 def test_every_event_has_its_arguments(tmp_path: Path) -> None:
     source = """\
 def produce():
@@ -145,7 +139,6 @@ except TypeError:
     assert ("close", "TypeError('t')") in unwound
 
 
-@all_events
 def test_branches_tell_their_sides_apart(tmp_path: Path) -> None:
     source = (
         "for x in [1, None, 2]:\n    if x:\n        y = 1\n    if x is None:\n        y = 2\n"
@@ -175,7 +168,6 @@ def test_ancillary_events_can_be_had_alone(tmp_path: Path) -> None:
     assert [(event["event"], event["callable"]) for event in got] == [("C_RETURN", "len")]
 
 
-@all_events
 def test_the_default_is_all_but_the_drowning_ones(tmp_path: Path) -> None:
     done = monitrace(
         "trace", "--format", "jsonl", "-c", "while True:\n  for x in 'ab': len(x)\n  break", cwd=tmp_path

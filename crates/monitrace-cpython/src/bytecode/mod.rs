@@ -14,11 +14,12 @@
 //!
 //! # A gate
 //!
-//! What is raised between the hooks before an instruction and those behind it reaches neither. A copy
-//! with gates sends every exception, on its way to its handler or out of the frame, through a block
-//! that holds a hook of its own kind and then goes on as if nothing had been: with a jump into the
-//! handler or, behind all instructions, with `RERAISE`, which adds nothing to the traceback. It costs
-//! nothing until something is raised.
+//! What an instruction raises reaches no hook behind it. A copy with gates sends every exception, on its way
+//! to its handler or out of the frame, through a block: a hook of its own kind and `RERAISE 1`, which
+//! adds nothing to the traceback and goes on where the gate's own entry of the exception table leads. There
+//! is one for each way (handler, from its line or not, raised or raised again, depth). Iterators of
+//! loops that go on stay on the stack in a gate and are dropped behind it; if it led out of the frame,
+//! a second gate follows then. Gates cost nothing until something is raised.
 //!
 //! # Where hooks stand
 //!
@@ -27,11 +28,17 @@
 //! enters before the hook, what comes from the same line enters past it, and an exception-table
 //! entry counts as the edges from all that it covers. A hook that is reached then always fires.
 //!
+//! In the same way what jumps from a branch passes a block of hooks in front of its target, and what is
+//! handled passes one in front of its handler. Such blocks, and gates, stand between two instructions: what
+//! goes on from the first jumps over them.
+//!
 //! Some pairs of instructions must stay neighbours, because the interpreter looks at the next or
 //! the previous unit: `KW_NAMES`, `PRECALL` and `CALL`; `YIELD_VALUE` and `RESUME` (`_PyGen_yf`,
-//! Objects/genobject.c); `SEND` and `YIELD_VALUE` (`gen.throw` reads the jump of `SEND` there). And
-//! `LOAD_FAST` directly before a hook would be quickened together with its `LOAD_CONST`
-//! (Python/specialize.c), which patching would corrupt: a `NOP` stands between.
+//! Objects/genobject.c). `gen.throw` reads the jump of a `SEND` in the unit in front of `YIELD_VALUE`, so if
+//! hooks part the two, a `NOP` with that argument stands there; and it raises in the unit in front of where
+//! that leads, which is the jump back or a `NOP` with its position and guard. `LOAD_FAST` directly before
+//! a hook would be quickened together with its `LOAD_CONST` (Python/specialize.c), which patching would
+//! corrupt: a `NOP` stands between.
 //!
 //! # The order of work
 //!
