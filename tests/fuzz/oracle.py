@@ -1,0 +1,402 @@
+"""Makes the events of a program on 3.11 from the instructions that a trace function sees.
+
+Owns the rules of every event, written down as plainly as can be from the documented ones and what
+CPython 3.14 does: which instruction an event belongs to, what it carries, and the order at one
+location. What an instruction works on is read from the frame's stack. It must never learn of the
+rewriter, and never keep what the program drops: a frame or value that lived longer than by itself
+would end generators at other times.
+"""
+
+import ctypes
+import dis
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from types import CodeType, CoroutineType, FrameType, FunctionType, GeneratorType, MethodType
+from typing import Any, NoReturn
+
+from stream import MISSING, Codes, Happening, show
+
+BRANCHES = frozenset(name for name in dis.opname if "JUMP" in name and "_IF_" in name) | {"FOR_ITER"}
+JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD"})
+ASKING = frozenset({"FOR_ITER", "SEND"})
+"""Opcodes that ask an iterator or a generator for its next value."""
+NEVER_A_LINE = frozenset({"RESUME", "END_ASYNC_FOR"})
+"""Opcodes that 3.14 lets start no line, as far as 3.11 has them."""
+ENDS = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
+PLAIN = frozenset({bool, bytes, dict, float, int, list, range, set, str, tuple, type(None)})
+"""Types whose values can be looked at without running the program's code."""
+
+
+class GivenUp(Exception):
+    """The oracle cannot tell, or the program makes too many events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """An instruction with what the rules ask of it; positions are offsets in bytes."""
+
+    start: int
+    """Where it begins: its first `EXTENDED_ARG`, if it has one."""
+    offset: int
+    """Where its opcode is: what `f_lasti` is while it runs."""
+    name: str
+    arg: int
+    line: int | None
+    target: int
+    """Where it jumps to, if it may; else -1."""
+    depth: int
+    """How many values the stack has before it; -1 where it cannot run."""
+    starts_line: bool
+    begins: bool
+    """Whether a function begins with it."""
+
+
+class Listing:
+    """The instructions of a code object."""
+
+    def __init__(self, code: CodeType) -> None:
+        shown = list(dis.get_instructions(code))
+        entries = dis._parse_exception_table(code)  # type: ignore[attr-defined]
+        # Arguments that are cells are in both.
+        self.locals = len({*code.co_varnames, *code.co_cellvars}) + len(code.co_freevars)
+        self.at: dict[int, Instruction] = {}
+        """By every unit: a frame that waits for a call stands at one of its caches."""
+        lines = {unit: line for start, end, line in code.co_lines() for unit in range(start, end, 2)}
+        targets = {entry.target for entry in entries} | {each.offset for each in shown if each.is_jump_target}
+        begin = next((each.offset for each in shown if each.opname == "RESUME"), 0)
+        depths = _depths(shown, entries)
+        ordered: list[Instruction] = []
+        line_before: int | None = None
+        start: int | None = None
+        for each in shown:
+            start = each.offset if start is None else start
+            if each.opname == "EXTENDED_ARG":
+                continue
+            line, starts_line = lines[start], False
+            if each.offset > begin and each.opname not in NEVER_A_LINE:
+                starts_line = line is not None and (line != line_before or start in targets)
+                line_before = line
+            instruction = Instruction(
+                start=start,
+                offset=each.offset,
+                name=each.opname,
+                arg=each.arg or 0,
+                line=line,
+                target=each.argval if _jumps(each) else -1,
+                depth=depths.get(each.offset, -1),
+                starts_line=starts_line,
+                begins=each.opname == "RESUME" and (each.arg or 0) & 3 == 0,
+            )
+            ordered.append(instruction)
+            start = None
+        ends = [*(each.start for each in ordered[1:]), len(code.co_code)]
+        for instruction, end in zip(ordered, ends, strict=True):
+            self.at.update(dict.fromkeys(range(instruction.start, end, 2), instruction))
+        self.following = {a.offset: b for a, b in pairwise(ordered)}
+        self.previous = {b.offset: a for a, b in pairwise(ordered)}
+        self.async_loops: dict[int, Instruction] = {}
+        """The `SEND` of each `async for`, by the offsets of that and of its `END_ASYNC_FOR`."""
+        for anext in (each for each in ordered if each.name == "GET_ANEXT"):
+            send = next(each for each in ordered if each.offset > anext.offset and each.name == "SEND")
+            end = next(entry.target for entry in entries if entry.start <= anext.offset < entry.end)
+            if self.at[end].name == "END_ASYNC_FOR":
+                self.async_loops[send.offset] = self.async_loops[self.at[end].offset] = send
+
+
+def _jumps(instruction: dis.Instruction) -> bool:
+    return instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs
+
+
+def _depths(instructions: list[dis.Instruction], entries: list[Any]) -> dict[int, int]:
+    """How many values the stack has before each instruction, found by walking all ways."""
+    following = {a.offset: b.offset for a, b in pairwise(instructions)}
+    by_offset = {each.offset: each for each in instructions}
+    handlers = {
+        offset: (entry.target, entry.depth + entry.lasti + 1)
+        for entry in entries
+        for offset in range(entry.start, entry.end, 2)
+    }
+    depths: dict[int, int] = {}
+    waiting = [(0, 0)]
+    while waiting:
+        offset, depth = waiting.pop()
+        if offset in depths:
+            continue
+        depths[offset] = depth
+        each = by_offset[offset]
+        if offset in handlers:
+            waiting.append(handlers[offset])
+        # What it gives is the first value sent.
+        depth += each.opname == "RETURN_GENERATOR"
+        arg = each.arg if each.opcode >= dis.HAVE_ARGUMENT else None
+        if _jumps(each):
+            waiting.append((each.argval, depth + dis.stack_effect(each.opcode, arg, jump=True)))
+        leaves = each.opname in ENDS or (each.opname.startswith("JUMP_") and "_IF_" not in each.opname)
+        if not leaves:
+            waiting.append((following[offset], depth + dis.stack_effect(each.opcode, arg, jump=False)))
+    return depths
+
+
+# Where PyFrameObject has its _PyInterpreterFrame, and that its values (pycore_frame.h of 3.11).
+FRAME, CODE, VALUES = 24, 32, 72
+
+
+class Stack:
+    """The values that a frame works on."""
+
+    def __init__(self, frame: FrameType, listing: Listing, depth: int) -> None:
+        inner = ctypes.c_void_p.from_address(id(frame) + FRAME).value or 0
+        if ctypes.c_void_p.from_address(inner + CODE).value != id(frame.f_code):
+            raise RuntimeError("frames are laid out in another way")
+        self.end = inner + VALUES + 8 * (listing.locals + depth)
+
+    def has(self, place: int) -> bool:
+        """Whether there is an object that far from the top; the top is 1."""
+        return bool(ctypes.c_void_p.from_address(self.end - 8 * place).value)
+
+    def get(self, place: int) -> Any:
+        return ctypes.py_object.from_address(self.end - 8 * place).value
+
+
+@dataclass
+class Progress:
+    """How far a frame has come."""
+
+    before: Instruction
+    """The instruction that ran last, or that a `RERAISE` has put the frame back to."""
+    is_done: bool = True
+    """Whether the events of that instruction have all been."""
+    raised: str = ""
+    """The exception that is being raised."""
+    is_thrown: bool = False
+    """Whether it has just been resumed by `throw`."""
+    is_true: bool = False
+    """What the branch that ran last is about, where both its sides lead to the same place."""
+    operands: tuple[str, str] | None = None
+    """What is called, if the end of the call is an event."""
+    stop: str = ""
+    """What the generator that was asked for its next value has returned instead."""
+
+
+class Oracle:
+    """The trace function and the events that it has made so far."""
+
+    def __init__(self, codes: Codes, limit: int) -> None:
+        self.codes = codes
+        self.limit = limit
+        self.happenings: list[Happening] = []
+        self.gave_up = False
+        self.failure: Exception | None = None
+        self.frames: dict[int, Progress] = {}
+        self.listings: dict[str, Listing] = {}
+
+    def give_up(self, why: str) -> NoReturn:
+        """Stop tracing. What is raised may end the program, or not."""
+        self.gave_up = True
+        raise GivenUp(why)
+
+    def trace(self, frame: FrameType, what: str, argument: Any) -> Any:
+        """The trace function, to be given to `sys.settrace`."""
+        try:
+            return self.look(frame, what, argument)
+        except GivenUp:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def look(self, frame: FrameType, what: str, argument: Any) -> Any:
+        label = self.codes.get(frame.f_code)
+        if label is None:
+            return None
+        listing = self.listings.get(label)
+        if listing is None:
+            listing = self.listings[label] = Listing(frame.f_code)
+        step = Step(self, frame, label, listing)
+        if what == "call":
+            frame.f_trace_lines, frame.f_trace_opcodes = False, True
+            step.enter()
+        elif what == "opcode":
+            step.go_on()
+        elif what == "exception":
+            step.fail(argument[1])
+        else:
+            step.leave(argument)
+        return self.trace
+
+
+class Step:
+    """One call of the trace function."""
+
+    def __init__(self, oracle: Oracle, frame: FrameType, label: str, listing: Listing) -> None:
+        self.oracle = oracle
+        self.frame = frame
+        self.label = label
+        self.listing = listing
+
+    def tell(self, event: str, where: int, *values: str) -> None:
+        oracle = self.oracle
+        if len(oracle.happenings) > oracle.limit:
+            oracle.give_up("too many events")
+        place = self.frame.f_lasti if event == "LINE" else where
+        oracle.happenings.append(Happening(event, self.label, place, id(self.frame), (where, *values)))
+
+    def stack(self, depth: int) -> Stack:
+        return Stack(self.frame, self.listing, depth)
+
+    def enter(self) -> None:
+        """The frame begins or goes on."""
+        here = self.listing.at[self.frame.f_lasti]
+        known = self.oracle.frames.get(id(self.frame))
+        if known is None or here.begins or here.name == "RETURN_GENERATOR":
+            known = self.oracle.frames[id(self.frame)] = Progress(here)
+        known.before, known.is_done = here, True
+        if here.name == "RESUME":
+            self.tell("PY_START" if here.begins else "PY_RESUME", here.offset)
+        else:
+            known.is_thrown = True
+
+    def go_on(self) -> None:
+        """An instruction is about to run."""
+        here = self.listing.at[self.frame.f_lasti]
+        progress = self.oracle.frames[id(self.frame)]
+        before = progress.before
+        if progress.raised:
+            self.tell("EXCEPTION_HANDLED", here.offset, progress.raised)
+        elif not progress.is_done:
+            self.finish(progress, here)
+        elif before.name == "YIELD_VALUE":
+            # `throw` went to the generator that this one waits for, which has returned.
+            self.stop(progress, self.listing.previous[before.offset])
+        if here.starts_line and (before.begins or here.line != before.line):
+            self.tell("LINE", here.line or 0)
+        self.tell("INSTRUCTION", here.start)
+        progress.before, progress.is_done = here, False
+        progress.raised = progress.stop = ""
+        progress.operands = None
+        self.begin(progress, here)
+
+    def finish(self, progress: Progress, here: Instruction) -> None:
+        """The events of the instruction that is done."""
+        before = progress.before
+        if before.name in ASKING and here.start == before.target:
+            self.stop(progress, before)
+        if before.name in BRANCHES:
+            is_left = here.start == self.listing.following[before.offset].start
+            if here.start == before.target:
+                is_left = is_left and progress.is_true == before.name.endswith("IF_FALSE")
+            self.tell("BRANCH_LEFT" if is_left else "BRANCH_RIGHT", before.offset, str(here.start))
+        elif before.name == "SEND" and here.start == before.target and before.offset in self.listing.async_loops:
+            self.tell("BRANCH_LEFT", before.offset, str(here.start))
+        elif before.name == "END_ASYNC_FOR":
+            self.tell("BRANCH_RIGHT", self.listing.async_loops[before.offset].offset, str(here.start))
+        elif progress.operands:
+            self.tell("C_RETURN", before.offset, *progress.operands)
+
+    def stop(self, progress: Progress, asking: Instruction) -> None:
+        if progress.stop:
+            self.tell("STOP_ITERATION", asking.offset, progress.stop)
+
+    def begin(self, progress: Progress, here: Instruction) -> None:
+        """The events before an instruction."""
+        stack = self.stack(here.depth)
+        if here.name in BRANCHES and here.target == self.listing.following[here.offset].start:
+            progress.is_true = self.truth(here, stack.get(1))
+        elif here.name in JUMPS:
+            self.tell("JUMP", here.offset, str(here.target))
+        elif here.name == "CALL":
+            self.begin_call(progress, here)
+        elif here.name == "CALL_FUNCTION_EX":
+            self.begin_packed_call(progress, here)
+        elif here.name == "RERAISE":
+            self.reraise(progress, stack.get(1))
+            if here.arg:
+                progress.before = self.listing.at[2 * stack.get(here.arg + 1)]
+        elif here.name == "END_ASYNC_FOR" and not isinstance(stack.get(1), StopAsyncIteration):
+            self.reraise(progress, stack.get(1))
+        elif here.name == "RAISE_VARARGS" and here.arg == 0 and sys.exception():
+            self.reraise(progress, sys.exception())
+
+    def truth(self, branch: Instruction, value: object) -> bool:
+        if "NONE" in branch.name:
+            return (value is None) != ("NOT" in branch.name)
+        if type(value) not in PLAIN:
+            self.oracle.give_up("only what runs no code can be asked twice")
+        return bool(value)
+
+    def begin_call(self, progress: Progress, here: Instruction) -> None:
+        # What PRECALL is said to take from the stack is still there.
+        stack = self.stack(here.depth + here.arg)
+        place = here.arg + 2
+        if stack.has(place):
+            called, arg0 = stack.get(place), show(stack.get(place - 1))
+        else:
+            called, arg0 = stack.get(place - 1), show(stack.get(place - 2)) if here.arg else MISSING
+        self.tell("CALL", here.offset, show(called), arg0)
+        if not isinstance(called, FunctionType):
+            progress.operands = show(called), arg0
+
+    def begin_packed_call(self, progress: Progress, here: Instruction) -> None:
+        stack = self.stack(here.depth)
+        place = 1 + (here.arg & 1)
+        called, packed = stack.get(place + 1), stack.get(place)
+        if not isinstance(packed, Iterable):
+            return
+        if type(packed) not in PLAIN:
+            self.oracle.give_up("only what runs no code can be unpacked twice")
+        arg0 = next((show(each) for each in packed), MISSING)
+        self.tell("CALL", here.offset, show(called), arg0)
+        if not isinstance(called, FunctionType | MethodType):
+            progress.operands = show(called), arg0
+
+    def reraise(self, progress: Progress, exception: BaseException) -> None:
+        progress.raised = show(exception)
+        self.tell("RERAISE", self.frame.f_lasti, progress.raised)
+
+    def fail(self, exception: BaseException) -> None:
+        """An exception is raised here, or comes from what is called here."""
+        here = self.listing.at[self.frame.f_lasti]
+        progress = self.oracle.frames[id(self.frame)]
+        if here.name in ASKING and isinstance(exception, StopIteration):
+            return  # It is how their iterator says that it is at its end.
+        progress.raised = show(exception)
+        if progress.is_thrown:
+            self.tell("PY_THROW", here.offset, progress.raised)
+        elif progress.operands:
+            self.tell("C_RAISE", here.offset, *progress.operands)
+        self.tell("RAISE", here.offset, progress.raised)
+        progress.before, progress.is_thrown = here, False
+
+    def leave(self, value: object) -> None:
+        """The frame is left, for now or for good."""
+        here = self.listing.at[self.frame.f_lasti]
+        progress = self.oracle.frames[id(self.frame)]
+        if progress.raised:
+            self.tell("PY_UNWIND", here.offset, progress.raised)
+        elif here.name == "YIELD_VALUE":
+            self.tell("PY_YIELD", here.offset, show(value))
+            progress.before, progress.is_done = here, True
+            return
+        else:
+            self.tell("PY_RETURN", here.offset, show(value))
+            self.tell_who_asked(value)
+        del self.oracle.frames[id(self.frame)]
+
+    def tell_who_asked(self, value: object) -> None:
+        """Note with the frame that has asked this generator for a value that it got a StopIteration."""
+        caller = self.frame.f_back
+        progress = self.oracle.frames.get(id(caller)) if caller else None
+        if caller is None or progress is None:
+            return
+        listing = self.oracle.listings[self.oracle.codes.get(caller.f_code) or ""]
+        asking = progress.before
+        if asking.name == "YIELD_VALUE":
+            asking = listing.previous[asking.offset]
+        if asking.name not in ASKING:
+            return
+        asked = Stack(caller, listing, asking.depth).get(1 if asking.name == "FOR_ITER" else 2)
+        asked_frame = getattr(asked, "gi_frame", None) or getattr(asked, "cr_frame", None)
+        if isinstance(asked, GeneratorType | CoroutineType) and asked_frame is self.frame:
+            progress.stop = f"StopIteration({show(value)})"
