@@ -7,45 +7,51 @@ fault. It must never excuse a difference.
 import argparse
 import faulthandler
 import gc
-import subprocess
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
 import generate
+import monitrace
 import plan as plans
 import session
 import shrink
+from stream import EVENTS
 
-HERE = Path(__file__).parent
 BATCH = 200
 """Programs for one process."""
+RANDOM_PLANS = 3
+"""Random plans for each program, beside the one with all events."""
 PATIENCE = 60
 """Seconds for one program."""
 CONTEXT = 6
 """Lines of a stream that are shown before a difference."""
 
 
-def faults(text: str, seed: int, random_plans: int = 3) -> Iterator[str]:
+def faults(text: str, seed: int, events: Sequence[str]) -> Iterator[str]:
     """What is wrong with a program's runs, in words. Nothing: all is as the oracle says, or it cannot tell."""
     alone = session.alone(session.compiled(text))
-    outcome, happenings = session.traced(session.compiled(text))
+    codes = session.compiled(text)
+    outcome, happenings = session.traced(codes)
     if happenings is None:
         return
     if outcome.log != alone.log:
         yield from difference("the oracle changes the program", alone.log, outcome.log)
         return
-    labels = list(session.compiled(text).all)
-    every = [plans.everything(seed), *(plans.random_plan(seed * 10 + k, labels) for k in range(random_plans))]
-    for plan in every:
+    every = [plans.everything(seed, events)]
+    every += [plans.random_plan(seed * RANDOM_PLANS + k, events) for k in range(RANDOM_PLANS)]
+    for number, plan in enumerate(every):
         outcome = session.monitored(session.compiled(text), plan)
-        told = plans.expected(plan, happenings)
-        about = f"under {plan}:"
-        yield from outcome.problems
-        yield from difference(f"{about} the program changes", alone.log, outcome.log)
-        yield from difference(f"{about} events", told, outcome.told)
+        about = f"plan {number}\n{plan}\n".replace("\n", "\n  ")
+        told = plans.expected(plan, list(codes.all), happenings)
+        yield from (f"other frame, {about}{problem}" for problem in outcome.problems)
+        yield from difference(f"other outcome, {about}", alone.log, outcome.log)
+        yield from difference(f"other events, {about}", told, outcome.told)
 
 
 def difference(about: str, expected: Sequence[object], found: Sequence[object]) -> Iterator[str]:
@@ -59,118 +65,116 @@ def difference(about: str, expected: Sequence[object], found: Sequence[object]) 
             return
 
 
-def check(text: str, seed: int) -> str:
-    """The first fault of a program, from this process."""
-    return next(faults(text, seed), "")
+def apart(action: Callable[[], None]) -> tuple[str, int]:
+    """Do something in a process of its own: what it prints, and its exit status, negative for a signal."""
+    with tempfile.TemporaryFile() as output:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            faulthandler.enable()
+            try:
+                action()
+            except BaseException:
+                traceback.print_exc()
+            sys.stdout.flush()
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        output.seek(0)
+        return output.read().decode(errors="replace"), status
 
 
-def check_apart(path: Path, seed: int) -> str:
-    """The first fault of a program, from a process of its own."""
-    command = [sys.executable, str(HERE / "fuzz.py"), "--check", str(path), str(seed)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    except subprocess.TimeoutExpired:
-        return "hang"
-    if done.returncode < 0:
-        return f"crash: signal {-done.returncode}\n{done.stderr}"
-    return done.stdout + done.stderr
+def check(text: str, seed: int, events: Sequence[str]) -> str:
+    """The first fault of a program."""
 
-
-def work(seeds: range) -> None:
-    """Check the programs of these seeds, each with a line when it begins and when it is done."""
-    import monitrace
-
-    monitrace.install()
-    session.quiet()
-    for seed in seeds:
-        print("seed", seed, flush=True)
+    def action() -> None:
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
-        if fault := check(generate.program(seed), seed):
-            print("fault", fault.replace("\n", "\n "), flush=True)
-        faulthandler.cancel_dump_traceback_later()
-        gc.collect()
+        print(next(faults(text, seed, events), ""), end="")
+
+    output, status = apart(action)
+    return f"the process ended with status {status}\n{output}" if status else output
 
 
-def run(first: int, count: int | None, minutes: float, keep: Path, *, most: int) -> int:
-    """Check programs from this seed on, for so many programs or so long. How many have a fault."""
-    end, faulty, seed = time.monotonic() + 60 * minutes, 0, first
-    while time.monotonic() < end and (count is None or seed < first + count) and faulty < most:
-        size = BATCH if count is None else min(BATCH, first + count - seed)
-        command = [sys.executable, str(HERE / "fuzz.py"), "--work", str(seed), str(size)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as worker:
-            found: dict[int, list[str]] = {}
-            for line in worker.stdout or ():
-                word, _, rest = line.partition(" ")
-                if word == "seed":
-                    seed = int(rest)
-                    if time.monotonic() > end:
-                        worker.terminate()
-                        break
-                else:
-                    found.setdefault(seed, []).append(rest)
-        if worker.returncode and time.monotonic() <= end:
-            found.setdefault(seed, []).append(f"the process ended with status {worker.returncode}")
+def check_batch(seeds: range, end: float, events: Sequence[str]) -> tuple[dict[int, str], int]:
+    """The faults among the programs of these seeds, from one process, and the seed behind the last one."""
+
+    def action() -> None:
+        for seed in seeds:
+            if time.monotonic() > end:
+                break
+            print("seed", seed, flush=True)
+            faulthandler.dump_traceback_later(PATIENCE, exit=True)
+            if fault := next(faults(generate.program(seed), seed, events), ""):
+                print(" " + fault.replace("\n", "\n "), flush=True)
+            faulthandler.cancel_dump_traceback_later()
+            gc.collect()
+
+    output, status = apart(action)
+    found: dict[int, str] = {}
+    seed = seeds.start - 1
+    for line in output.splitlines():
+        if line.startswith("seed "):
+            seed = int(line.removeprefix("seed "))
+        else:
+            found[seed] = found.get(seed, "") + line + "\n"
+    if status:
+        found[seed] = f"the process ended with status {status}\n{found.get(seed, '')}"
+    return found, seed + 1
+
+
+def run(seeds: range, minutes: float, keep: Path, most: int, events: Sequence[str]) -> int:
+    """Check the programs of these seeds, for so long or until so many have a fault. How many have."""
+    end, faulty, seed = time.monotonic() + 60 * minutes, 0, seeds.start
+    while time.monotonic() < end and seed < seeds.stop and faulty < most:
+        found, seed = check_batch(range(seed, min(seeds.stop, seed + BATCH)), end, events)
         for each, fault in found.items():
             faulty += 1
-            report(each, "".join(fault), keep)
-        seed += 1
-    print(f"{seed - first} programs, {faulty} of them with faults")
+            if faulty <= most:
+                report(each, fault, keep, events)
+    print(f"{seed - seeds.start} programs from seed {seeds.start} on, {faulty} of them with faults")
     return faulty
 
 
-def report(seed: int, fault: str, keep: Path) -> None:
+def report(seed: int, fault: str, keep: Path, events: Sequence[str]) -> None:
     """Write the program of a seed and, if its fault shows again, a smaller one with the same kind of fault."""
     keep.mkdir(parents=True, exist_ok=True)
-    path = keep / f"{seed}.py"
-    path.write_text(generate.program(seed))
+    path, text = keep / f"{seed}.py", generate.program(seed)
+    path.write_text(text)
     print(f"seed {seed}: {path}\n{fault}", flush=True)
-    again = check_apart(path, seed)
+    again = kind(check(text, seed, events))
     if not again:
         print("which does not show by itself")
         return
-    small = keep / f"{seed}-small.py"
-    small.write_text(shrink.smaller(path.read_text(), kind(again), lambda text: kind(_try(text, seed, keep))))
-    print(f"smaller: {small}\n{small.read_text()}{check_apart(small, seed)}", flush=True)
-
-
-def _try(text: str, seed: int, keep: Path) -> str:
-    path = keep / "trying.py"
-    path.write_text(text)
-    return check_apart(path, seed)
+    text = shrink.smaller(text, lambda text: kind(check(text, seed, events)) == again)
+    path.with_stem(f"{seed}-small").write_text(text)
+    print(f"smaller:\n{text}{check(text, seed, events)}", flush=True)
 
 
 def kind(fault: str) -> str:
     """What of a fault stays the same in a smaller program."""
-    if fault.startswith(("hang", "crash")):
-        return fault.splitlines()[0]
-    for line in fault.splitlines():
-        if line.endswith((": the program changes", ": events")):
-            return line
-    return fault and "other"
+    return fault.partition("\n")[0]
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Look for programs whose events are not the oracle's.")
     parser.add_argument("--first", type=int, default=int(time.time()), help="the first seed; the time by default")
-    parser.add_argument("--count", type=int, help="how many programs; as many as there is time for by default")
+    parser.add_argument("--count", type=int, default=10**9, help="how many programs; as many as there is time for by default")
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--most", type=int, default=5, help="stop after so many faults")
     parser.add_argument("--keep", type=Path, default=Path("target/fuzz"), help="where faulty programs are put")
-    parser.add_argument("--check", nargs=2, metavar=("FILE", "SEED"), help="only this program, with the plans of a seed")
-    parser.add_argument("--work", nargs=2, type=int, metavar=("SEED", "COUNT"), help=argparse.SUPPRESS)
+    parser.add_argument("--check", type=Path, metavar="FILE", help="only this program, with the plans of --first")
+    parser.add_argument("--events", nargs="+", choices=EVENTS, default=EVENTS, help="only these")
     options = parser.parse_args()
-    if options.work:
-        first, count = options.work
-        work(range(first, first + count))
-    elif options.check:
-        import monitrace
-
-        monitrace.install()
-        session.quiet()
-        sys.stdout.write(check(Path(options.check[0]).read_text(), int(options.check[1])))
-    else:
-        sys.exit(run(options.first, options.count, options.minutes, options.keep, most=options.most) > 0)
+    # Before processes are made of this one.
+    monitrace.install()
+    session.quiet()
+    first = options.first
+    if options.check:
+        sys.exit(check(options.check.read_text(), first, options.events))
+    seeds = range(first, first + options.count)
+    sys.exit(run(seeds, options.minutes, options.keep, options.most, options.events) > 0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ only what was defined before it.
 """
 
 import random
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -549,7 +550,9 @@ def program(seed: int) -> str:
     for attempt in range(1000):
         text = Writer(seed * 1000 + attempt).program()
         try:
-            compile(text, "<program>", "exec")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(text, "<program>", "exec")
         except SyntaxError:
             continue
         return text

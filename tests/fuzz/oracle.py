@@ -24,6 +24,8 @@ ASKING = frozenset({"FOR_ITER", "SEND"})
 """Opcodes that ask an iterator or a generator for its next value."""
 NEVER_A_LINE = frozenset({"RESUME", "END_ASYNC_FOR"})
 """Opcodes that 3.14 lets start no line, as far as 3.11 has them."""
+AWAITED = (GeneratorType, CoroutineType)
+"""What returns its last value to `SEND` without a StopIteration."""
 ENDS = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
 PLAIN = frozenset({bool, bytes, dict, float, int, list, range, set, str, tuple, type(None)})
 """Types whose values can be looked at without running the program's code."""
@@ -170,14 +172,15 @@ class Progress:
     """Whether the events of that instruction have all been."""
     raised: str = ""
     """The exception that is being raised."""
+    raised_at: int = 0
     is_thrown: bool = False
     """Whether it has just been resumed by `throw`."""
     is_true: bool = False
     """What the branch that ran last is about, where both its sides lead to the same place."""
     operands: tuple[str, str] | None = None
     """What is called, if the end of the call is an event."""
-    stop: str = ""
-    """What the generator that was asked for its next value has returned instead."""
+    awaits_generator: bool = False
+    """Whether the `SEND` that ran last was to a generator or coroutine."""
 
 
 class Oracle:
@@ -267,37 +270,33 @@ class Step:
             self.tell("EXCEPTION_HANDLED", here.offset, progress.raised)
         elif not progress.is_done:
             self.finish(progress, here)
-        elif before.name == "YIELD_VALUE":
-            # `throw` went to the generator that this one waits for, which has returned.
-            self.stop(progress, self.listing.previous[before.offset])
         if here.starts_line and (before.begins or here.line != before.line):
             self.tell("LINE", here.line or 0)
         self.tell("INSTRUCTION", here.start)
         progress.before, progress.is_done = here, False
-        progress.raised = progress.stop = ""
+        progress.raised = ""
         progress.operands = None
         self.begin(progress, here)
 
     def finish(self, progress: Progress, here: Instruction) -> None:
         """The events of the instruction that is done."""
         before = progress.before
-        if before.name in ASKING and here.start == before.target:
-            self.stop(progress, before)
         if before.name in BRANCHES:
             is_left = here.start == self.listing.following[before.offset].start
             if here.start == before.target:
                 is_left = is_left and progress.is_true == before.name.endswith("IF_FALSE")
             self.tell("BRANCH_LEFT" if is_left else "BRANCH_RIGHT", before.offset, str(here.start))
-        elif before.name == "SEND" and here.start == before.target and before.offset in self.listing.async_loops:
-            self.tell("BRANCH_LEFT", before.offset, str(here.start))
+        elif before.name == "SEND" and here.start == before.target:
+            if progress.awaits_generator:
+                value = self.stack(here.depth).get(1)
+                stop = StopIteration() if value is None else StopIteration(value)
+                self.tell("STOP_ITERATION", before.offset, show(stop))
+            if before.offset in self.listing.async_loops:
+                self.tell("BRANCH_LEFT", before.offset, str(here.start))
         elif before.name == "END_ASYNC_FOR":
             self.tell("BRANCH_RIGHT", self.listing.async_loops[before.offset].offset, str(here.start))
         elif progress.operands:
             self.tell("C_RETURN", before.offset, *progress.operands)
-
-    def stop(self, progress: Progress, asking: Instruction) -> None:
-        if progress.stop:
-            self.tell("STOP_ITERATION", asking.offset, progress.stop)
 
     def begin(self, progress: Progress, here: Instruction) -> None:
         """The events before an instruction."""
@@ -310,6 +309,8 @@ class Step:
             self.begin_call(progress, here)
         elif here.name == "CALL_FUNCTION_EX":
             self.begin_packed_call(progress, here)
+        elif here.name == "SEND":
+            progress.awaits_generator = isinstance(stack.get(2), AWAITED)
         elif here.name == "RERAISE":
             self.reraise(progress, stack.get(1))
             if here.arg:
@@ -329,11 +330,17 @@ class Step:
     def begin_call(self, progress: Progress, here: Instruction) -> None:
         # What PRECALL is said to take from the stack is still there.
         stack = self.stack(here.depth + here.arg)
+        # Below the arguments: a function and its first argument, or nothing and whatever is called.
         place = here.arg + 2
-        if stack.has(place):
-            called, arg0 = stack.get(place), show(stack.get(place - 1))
+        is_function = stack.has(place)
+        called = stack.get(place if is_function else place - 1)
+        if isinstance(called, MethodType) and (not is_function or here.arg):
+            # PRECALL leaves one where the `__exit__` of a `with` is called, and where a decorator is.
+            called, arg0 = called.__func__, show(called.__self__)
+        elif is_function:
+            arg0 = show(stack.get(place - 1))
         else:
-            called, arg0 = stack.get(place - 1), show(stack.get(place - 2)) if here.arg else MISSING
+            arg0 = show(stack.get(place - 2)) if here.arg else MISSING
         self.tell("CALL", here.offset, show(called), arg0)
         if not isinstance(called, FunctionType):
             progress.operands = show(called), arg0
@@ -352,21 +359,32 @@ class Step:
             progress.operands = show(called), arg0
 
     def reraise(self, progress: Progress, exception: BaseException) -> None:
-        progress.raised = show(exception)
-        self.tell("RERAISE", self.frame.f_lasti, progress.raised)
+        progress.raised, progress.raised_at = show(exception), progress.before.offset
+        self.tell("RERAISE", progress.raised_at, progress.raised)
 
     def fail(self, exception: BaseException) -> None:
         """An exception is raised here, or comes from what is called here."""
         here = self.listing.at[self.frame.f_lasti]
         progress = self.oracle.frames[id(self.frame)]
+        raised = show(exception)
         if here.name in ASKING and isinstance(exception, StopIteration):
-            return  # It is how their iterator says that it is at its end.
-        progress.raised = show(exception)
+            # It ends there. The interpreter makes none for a generator, unless it is traced.
+            if here.name == "FOR_ITER" or not isinstance(self.stack(here.depth).get(2), AWAITED):
+                self.tell("RAISE", here.offset, raised)
+            return
+        # Where the frame stands: that is behind the opcode, if it has waited for a function in Python.
+        raised_at = self.frame.f_lasti
         if progress.is_thrown:
-            self.tell("PY_THROW", here.offset, progress.raised)
+            at = here
+            if here.name == "JUMP_BACKWARD_NO_INTERRUPT":
+                # It has waited for another generator: behind its YIELD_VALUE and the RESUME.
+                at = self.listing.previous[self.listing.previous[here.offset].offset]
+            raised_at = at.offset
+            self.tell("PY_THROW", self.listing.following[at.offset].offset, raised)
         elif progress.operands:
             self.tell("C_RAISE", here.offset, *progress.operands)
-        self.tell("RAISE", here.offset, progress.raised)
+        self.tell("RAISE", raised_at, raised)
+        progress.raised, progress.raised_at = raised, raised_at
         progress.before, progress.is_thrown = here, False
 
     def leave(self, value: object) -> None:
@@ -374,29 +392,11 @@ class Step:
         here = self.listing.at[self.frame.f_lasti]
         progress = self.oracle.frames[id(self.frame)]
         if progress.raised:
-            self.tell("PY_UNWIND", here.offset, progress.raised)
+            self.tell("PY_UNWIND", progress.raised_at, progress.raised)
         elif here.name == "YIELD_VALUE":
             self.tell("PY_YIELD", here.offset, show(value))
             progress.before, progress.is_done = here, True
             return
         else:
             self.tell("PY_RETURN", here.offset, show(value))
-            self.tell_who_asked(value)
         del self.oracle.frames[id(self.frame)]
-
-    def tell_who_asked(self, value: object) -> None:
-        """Note with the frame that has asked this generator for a value that it got a StopIteration."""
-        caller = self.frame.f_back
-        progress = self.oracle.frames.get(id(caller)) if caller else None
-        if caller is None or progress is None:
-            return
-        listing = self.oracle.listings[self.oracle.codes.get(caller.f_code) or ""]
-        asking = progress.before
-        if asking.name == "YIELD_VALUE":
-            asking = listing.previous[asking.offset]
-        if asking.name not in ASKING:
-            return
-        asked = Stack(caller, listing, asking.depth).get(1 if asking.name == "FOR_ITER" else 2)
-        asked_frame = getattr(asked, "gi_frame", None) or getattr(asked, "cr_frame", None)
-        if isinstance(asked, GeneratorType | CoroutineType) and asked_frame is self.frame:
-            progress.stop = f"StopIteration({show(value)})"

@@ -8,7 +8,7 @@ It must never look at how a run went.
 import random
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from stream import EVENTS, Happening, Told
@@ -24,11 +24,17 @@ SWITCH = "switch"
 
 @dataclass(frozen=True)
 class Change:
-    """Sets a tool's events; where a label is given, those of that code object. Tool -1: all disabled places."""
+    """Sets a tool's events everywhere or in one code object; of no tool: enables all disabled places."""
 
-    tool: int
+    tool: int | None
     events: frozenset[str] = frozenset()
-    label: str | None = None
+    code: int | None = None
+    """Which one. Any number is one of the program's, however few it has."""
+
+    def __str__(self) -> str:
+        where = "" if self.code is None else f" in code {self.code}"
+        names = " ".join(event for event in EVENTS if event in self.events)
+        return "restart" if self.tool is None else f"{self.tool}{where}: {names or 'nothing'}"
 
 
 @dataclass
@@ -44,6 +50,10 @@ class Plan:
     rate: int
     """How many of a hundred answers are `DISABLE`."""
 
+    def __str__(self) -> str:
+        switched = (" | ".join(map(str, changes)) for changes in self.later)
+        return "\n".join([*map(str, self.first), *(f"switch: {each}" for each in switched), f"{self.rate}% disabled"])
+
     def answer(self, tool: int, event: str, label: str, where: int, count: int) -> bool:
         """Whether a tool disables a place, when it is told of it for the so-manieth time."""
         if not self.rate or event not in LOCAL:
@@ -52,32 +62,32 @@ class Plan:
         return zlib.crc32(text.encode()) % 100 < self.rate
 
 
-def everything(seed: int = 0) -> Plan:
-    """One tool that listens to all there is."""
-    return Plan(seed, [0], [Change(0, frozenset(EVENTS))], [], 0)
+def everything(seed: int, events: Sequence[str]) -> Plan:
+    """One tool that listens to all of these events."""
+    return Plan(seed, [0], [Change(0, frozenset(events))], [], 0)
 
 
-def random_plan(seed: int, labels: list[str]) -> Plan:
-    """Any plan for a program with these code objects."""
+def random_plan(seed: int, events: Sequence[str]) -> Plan:
+    """Any plan with these events."""
     choose = random.Random(seed)
     tools = sorted(choose.sample(range(6), choose.choice((1, 1, 2, 3))))
+    local = [event for event in events if event in LOCAL]
 
-    def some(events: Iterable[str]) -> frozenset[str]:
-        ordered = sorted(events)
-        if choose.randrange(4) == 0:
-            return frozenset(ordered)
-        return frozenset(choose.sample(ordered, choose.randint(0, len(ordered))))
+    def some(events: Sequence[str]) -> frozenset[str]:
+        count = len(events) if choose.randrange(4) == 0 else choose.randint(0, len(events))
+        return frozenset(choose.sample(events, count))
+
+    def anywhere() -> Change:
+        return Change(choose.choice(tools), some(events))
+
+    def somewhere() -> Change:
+        return Change(choose.choice(tools), some(local), choose.randrange(1000))
 
     def change() -> Change:
-        if choose.randrange(8) == 0:
-            return Change(-1)
-        if choose.randrange(3) == 0:
-            return Change(choose.choice(tools), some(LOCAL), choose.choice(labels))
-        return Change(choose.choice(tools), some(EVENTS))
+        return choose.choice((anywhere, anywhere, somewhere, somewhere, lambda: Change(None)))()
 
-    is_late = choose.randrange(3) == 0
-    first = [] if is_late else [Change(tool, some(EVENTS)) for tool in tools]
-    first += [Change(choose.choice(tools), some(LOCAL), choose.choice(labels)) for _ in range(choose.randrange(4))]
+    first = [] if choose.randrange(3) == 0 else [Change(tool, some(events)) for tool in tools]
+    first += [somewhere() for _ in range(choose.randrange(4))]
     later = [[change() for _ in range(choose.randint(1, 2))] for _ in range(choose.choice((0, 1, 3, 8)))]
     return Plan(seed, tools, first, later, choose.choice((0, 0, 5, 30, 80)))
 
@@ -87,6 +97,7 @@ class _State:
     """What is set and disabled while a program runs."""
 
     plan: Plan
+    labels: Sequence[str]
     everywhere: dict[int, frozenset[str]] = field(default_factory=dict)
     local: dict[tuple[int, str], frozenset[str]] = field(default_factory=dict)
     disabled: set[tuple[int, str, str, int]] = field(default_factory=set)
@@ -94,12 +105,12 @@ class _State:
 
     def apply(self, changes: Iterable[Change]) -> None:
         for change in changes:
-            if change.tool < 0:
+            if change.tool is None:
                 self.disabled.clear()
-            elif change.label is None:
+            elif change.code is None:
                 self.everywhere[change.tool] = change.events
             else:
-                self.local[change.tool, change.label] = change.events
+                self.local[change.tool, pick(self.labels, change.code)] = change.events
 
     def listens(self, tool: int, event: str, label: str) -> bool:
         event = "CALL" if event in ENDS else event
@@ -118,9 +129,14 @@ class _State:
         return (tool, happening.event, happening.label, *happening.told)
 
 
-def expected(plan: Plan, happenings: Iterable[Happening]) -> list[Told]:
+def pick(labels: Sequence[str], number: int) -> str:
+    """The label that a number in a plan stands for."""
+    return labels[number % len(labels)]
+
+
+def expected(plan: Plan, labels: Sequence[str], happenings: Iterable[Happening]) -> list[Told]:
     """What the tools are told of all that happens."""
-    state = _State(plan)
+    state = _State(plan, labels)
     state.apply(plan.first)
     changes = iter(plan.later)
     calls: dict[int, list[int]] = {}

@@ -40,8 +40,12 @@ def compiled(text: str) -> Codes:
         return Codes(compile(text, NAME, "exec", dont_inherit=True))
 
 
-def _run(codes: Codes, outcome: Outcome, switch: Callable[..., object]) -> None:
+def _run(codes: Codes, outcome: Outcome, change: Callable[[], object]) -> None:
     """Run a program's module and log how it ended."""
+
+    def switch(*_: object) -> int:
+        change()
+        return 0
 
     def log(value: object) -> object:
         outcome.log.append(show(value))
@@ -77,7 +81,7 @@ def _places(traceback: TracebackType | None) -> list[str]:
 def alone(codes: Codes) -> Outcome:
     """Run it with nobody looking."""
     outcome = Outcome()
-    _run(codes, outcome, lambda *_: 0)
+    _run(codes, outcome, lambda: None)
     return outcome
 
 
@@ -85,13 +89,12 @@ def traced(codes: Codes) -> tuple[Outcome, list[Happening] | None]:
     """Run it under the oracle: all that happens, or None if that is too much."""
     outcome, oracle = Outcome(), Oracle(codes, MOST)
 
-    def switch(*_: object) -> int:
+    def change() -> None:
         oracle.happenings.append(Happening(plans.SWITCH, "", 0, 0, ()))
-        return 0
 
     sys.settrace(oracle.trace)
     try:
-        _run(codes, outcome, switch)
+        _run(codes, outcome, change)
     finally:
         sys.settrace(None)
     if oracle.failure:
@@ -107,16 +110,13 @@ def monitored(codes: Codes, plan: Plan) -> Outcome:
     def apply(changes: list[Change]) -> None:
         for change in changes:
             events = sum(getattr(monitoring.events, event) for event in change.events - plans.ENDS)
-            if change.tool < 0:
+            if change.tool is None:
                 monitoring.restart_events()
-            elif change.label is None:
+            elif change.code is None:
                 monitoring.set_events(change.tool, events)
             else:
-                monitoring.set_local_events(change.tool, codes.all[change.label], events)
-
-    def switch(*_: object) -> int:
-        apply(next(later, []))
-        return 0
+                code = codes.all[plans.pick(list(codes.all), change.code)]
+                monitoring.set_local_events(change.tool, code, events)
 
     for tool in plan.tools:
         monitoring.use_tool_id(tool, f"fuzz {tool}")
@@ -125,7 +125,7 @@ def monitored(codes: Codes, plan: Plan) -> Outcome:
             monitoring.register_callback(tool, getattr(monitoring.events, event), callback)
     try:
         apply(plan.first)
-        _run(codes, outcome, switch)
+        _run(codes, outcome, lambda: apply(next(later, [])))
     finally:
         for tool in plan.tools:
             monitoring.free_tool_id(tool)

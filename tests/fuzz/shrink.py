@@ -5,37 +5,46 @@ never decide what a fault is.
 """
 
 import ast
+import warnings
 from collections.abc import Callable, Iterator
 
 
-def smaller(text: str, kind: str, check: Callable[[str], str]) -> str:
-    """A program with the same kind of fault from which no statement can be taken, as far as was tried."""
-    tried = {text}
-    shrank = True
-    while shrank:
-        shrank = False
-        for candidate in candidates(text):
-            if candidate in tried:
-                continue
-            tried.add(candidate)
-            if _compiles(candidate) and check(candidate) == kind:
-                text, shrank = candidate, True
-                break
+def smaller(text: str, is_faulty: Callable[[str], bool]) -> str:
+    """A program with the same fault from which no statement can be taken, as far as was tried."""
+    before = ""
+    while text != before:
+        before = text
+        # What could not be taken once is not tried again before the end.
+        at = 0
+        while at < len(spans := statements(text)):
+            found = next((each for each in candidates(text, spans[at]) if compiles(each) and is_faulty(each)), None)
+            if found is None:
+                at += 1
+            else:
+                text = found
     return text
 
 
-def candidates(text: str) -> Iterator[str]:
-    """Programs with one statement less, or with a compound one's body instead of it; the biggest first."""
+def statements(text: str) -> list[tuple[int, int]]:
+    """The first and last lines of all statements, the biggest first."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt | ast.ExceptHandler)]
+    spans = {(first(node), node.end_lineno or 0) for node in nodes}
+    return sorted(spans, key=lambda span: (span[0] - span[1], span))
+
+
+def candidates(text: str, span: tuple[int, int]) -> Iterator[str]:
+    """Programs without a statement, or with a compound one's body instead of it."""
     lines = text.splitlines()
-    statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt | ast.ExceptHandler)]
-    spans = {(first(node), node.end_lineno or 0) for node in statements}
-    for start, end in sorted(spans, key=lambda span: span[0] - span[1]):
-        yield "\n".join([*lines[: start - 1], *lines[end:], ""])
-        yield "\n".join([*lines[: start - 1], " " * _indent(lines[start - 1]) + "pass", *lines[end:], ""])
-        if end > start:
-            depth = _indent(lines[start]) - _indent(lines[start - 1])
-            body = [line[depth:] for line in lines[start:end] if depth > 0]
-            yield "\n".join([*lines[: start - 1], *body, *lines[end:], ""])
+    start, end = span
+    before, statement, behind = lines[: start - 1], lines[start - 1 : end], lines[end:]
+    indent = len(statement[0]) - len(statement[0].lstrip())
+    deeper = len(statement[-1]) - len(statement[-1].lstrip()) - indent
+    yield "\n".join([*before, *behind, ""])
+    if statement[0].strip() != "pass":
+        yield "\n".join([*before, " " * indent + "pass", *behind, ""])
+    if deeper > 0:
+        body = [line[4:] for line in statement[1:]]
+        yield "\n".join([*before, *body, *behind, ""])
 
 
 def first(node: ast.stmt | ast.ExceptHandler) -> int:
@@ -43,13 +52,11 @@ def first(node: ast.stmt | ast.ExceptHandler) -> int:
     return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _compiles(text: str) -> bool:
+def compiles(text: str) -> bool:
     try:
-        compile(text, "<smaller>", "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<smaller>", "exec")
     except SyntaxError:
         return False
     return True

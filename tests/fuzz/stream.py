@@ -64,6 +64,6 @@ def show(value: object) -> str:
     if type(value) is tuple or type(value) is list:
         return f"{type(value).__name__}({', '.join(map(show, value))})"
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}{show(value.args)}"
+        return f"{type(value).__name__}({', '.join(map(show, value.args))})"
     name = getattr(value, "__qualname__", None)
     return name if isinstance(name, str) else f"<{type(value).__name__}>"
