@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Pieces, load};
+use monitrace_core::Event;
 use monitrace_cpython::bytecode::{Analysis, Plan};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -34,6 +35,9 @@ impl Hook {
     }
 }
 
+/// The events that [`NAIVE`] knows.
+const LOGGED: [Event; 5] = [Event::Line, Event::PyStart, Event::PyReturn, Event::Call, Event::CReturn];
+
 /// The code object and those inside it, with a hook at every place of which `wanted(index)` is true
 /// that logs `(event, code's qualified name, line)`.
 #[pyfunction]
@@ -62,10 +66,11 @@ fn hooked<'py>(
     for hook in &copy.hooks {
         let place = &analysis.places()[hook.place];
         let entry = (place.event.name(), &name, place.line).into_pyobject(py)?.into_any().unbind();
+        let log = log.filter(|_| LOGGED.contains(&place.event));
         let hook = Hook { log: log.map(|log| log.clone().unbind()), entry };
         consts.push(Bound::new(py, hook)?.into_any());
     }
-    for _ in &copy.gates {
+    if !copy.gates.is_empty() {
         let hook = Hook { log: None, entry: py.None() };
         consts.push(Bound::new(py, hook)?.into_any());
     }

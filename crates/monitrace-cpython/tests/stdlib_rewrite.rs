@@ -7,9 +7,10 @@ mod common;
 use common::{Pieces, load};
 use monitrace_core::{Event, UnitIndex};
 use monitrace_cpython::bytecode::{
-    Analysis, Landing, Plan, RewriteError, Rewritten, verify, verify_with_landing,
+    Analysis, Landing, Plan, RewriteError, Rewritten, Side, verify, verify_with_landing,
 };
 use pyo3::prelude::*;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The position of each unit, by the interpreter's own reading of the line table.
@@ -106,15 +107,13 @@ fn check_copy(
         }
         assert_eq!(copy.code[2 * unit], LOAD_CONST);
         assert_eq!(arg | u32::from(copy.code[2 * unit + 1]), pieces.const_count + nth as u32);
-        assert_eq!(copy.code[2 * unit + 2..2 * unit + 4], [POP_JUMP_FORWARD_IF_TRUE, 0]);
+        assert_eq!(copy.code[2 * unit + 2], POP_JUMP_FORWARD_IF_TRUE);
         unit + 2
     };
-    for (index, gate) in copy.gates.iter().enumerate() {
-        let mut end = ends(gate.unit.0 as usize, copy.hooks.len() + index);
-        // It goes on with a jump into its handler, or out of the frame.
-        while !matches!(copy.code[2 * end], JUMP_FORWARD | RERAISE) {
-            end += 1;
-        }
+    for gate in &copy.gates {
+        // It goes on to its handler, or out of the frame, by raising again.
+        let end = ends(gate.unit.0 as usize, copy.hooks.len());
+        assert_eq!(copy.code[2 * end], RERAISE);
         is_gate[gate.unit.0 as usize..=end].fill(true);
     }
     let mut is_hook = vec![false; new.len()];
@@ -125,6 +124,17 @@ fn check_copy(
         let end = unit + usize::from(hook.skip) + 1;
         is_hook[unit..end].fill(true);
         is_start_hook[unit..end].fill(place.event == Event::PyStart);
+        if matches!(place.side, Side::Handler | Side::Taken) {
+            // It stands in front of another instruction, and may have no position; a jump may follow.
+            is_gate[unit..end].fill(true);
+            let jump = (end..).find(|&unit| copy.code[2 * unit] != EXTENDED_ARG).unwrap();
+            if copy.code[2 * jump] == JUMP_FORWARD {
+                is_gate[end..=jump].fill(true);
+            }
+        }
+        // Only behind a SEND does its jump lead anywhere, and it is never taken.
+        let is_in_send = place.depth > 1 && copy.code[2 * end - 1] != 0;
+        assert!(!is_in_send || matches!(place.event, Event::Instruction | Event::PyYield | Event::Line));
 
         // The jump over the hook ends where it ends.
         assert_eq!(ends(unit, index), end);
@@ -190,9 +200,10 @@ fn check_code(code: &Bound<'_, PyAny>, random: &mut Random, totals: &mut Totals)
     let all = Plan { wanted: &|_| true, gates: true, stack_limit: None, landing: None };
     let hooked = analysis.assemble(&all).unwrap_or_else(|error| refused(error));
     totals.time += begun.elapsed();
-    // What a call raises passes a gate.
-    let places = analysis.places().iter().filter(|place| place.event != Event::CRaise);
-    assert_eq!(hooked.hooks.len(), places.count());
+    // What is raised passes a gate. A handler that is entered in two ways has two hooks.
+    let hooked_places: BTreeSet<usize> = hooked.hooks.iter().map(|hook| hook.place).collect();
+    let places = analysis.places().iter().filter(|place| place.side != Side::Raising);
+    assert_eq!(hooked_places.len(), places.count(), "{code:?}");
     let starts = instruction_starts(&code.py().import("dis")?, code)?;
     let original = Original { code, pieces: &pieces, positions: positions(code)?, starts };
     check_copy(&original, &analysis, &hooked, None)?;

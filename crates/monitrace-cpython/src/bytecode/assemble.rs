@@ -1,22 +1,25 @@
 //! Writes a copy of a code object with hooks. It owns labels, argument sizes and the order in which
 //! things stand; it must never decide where an event happens.
 
-use super::depth::Guard;
 use super::exception_table::{self, Entry};
 use super::instruction::{NONE, encode, extensions};
 use super::line_table::{Position, Writer};
 use super::opcodes::{
-    CALL, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
-    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, RERAISE, SEND, SWAP, YIELD_VALUE, facts,
+    CALL, END_ASYNC_FOR, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
+    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, RERAISE, SEND, YIELD_VALUE, facts,
 };
-use super::places::{Analysis, Side, side};
+use super::places::{Analysis, Side};
 use super::units::{Block, Moved, Next, START, UnitMap};
 use super::{Place, RewriteError};
-use monitrace_core::UnitIndex;
+use monitrace_core::{ByteOffset, UnitIndex};
+use rustc_hash::FxHashMap;
 use std::ops::Range;
 
 /// The exception table cannot hold larger positions.
 const MOST_UNITS: u32 = (1 << 30) - 1;
+
+/// The number of the ways out of a frame, in front of those of handlers.
+const OUT: u32 = 0;
 
 /// What a copy is to contain.
 pub struct Plan<'a> {
@@ -61,8 +64,8 @@ pub struct Hook {
     pub skip: u8,
 }
 
-/// A block that exceptions pass on their way to one handler, or out of the frame. The constant of the
-/// gate with index `i` is `const_count + hooks.len() + i`.
+/// A block that exceptions pass on their way to one handler, or out of the frame. All gates of a copy share
+/// one constant, that with the index `const_count + hooks.len()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gate {
     /// Its hook's first unit in the copy.
@@ -72,6 +75,10 @@ pub struct Gate {
     /// How many slots of the stack are in use there. The topmost is the exception, and below it lies the
     /// position, in units of the copy, at which it was raised.
     pub depth: u32,
+    /// The instruction that raises again what passes here; `None` if it is raised.
+    pub reraised_by: Option<ByteOffset>,
+    /// Whether it leads out of the frame.
+    pub leaves: bool,
 }
 
 /// A copy with hooks.
@@ -99,9 +106,15 @@ pub struct Rewritten {
 }
 
 impl Rewritten {
-    /// How many constants the copy has behind those of the original: its hooks, then its gates.
+    /// How many constants the copy has behind those of the original: its hooks, then one for all gates.
     pub fn added_consts(&self) -> u32 {
-        (self.hooks.len() + self.gates.len()) as u32
+        self.hooks.len() as u32 + u32::from(!self.gates.is_empty())
+    }
+
+    /// The gate whose hook asks for the constant's truth in this unit of the copy.
+    pub fn gate_at(&self, unit: u32) -> Option<&Gate> {
+        let asks = |gate: &Gate| gate.unit.0 + u32::from(gate.skip);
+        self.gates.binary_search_by_key(&unit, asks).ok().map(|index| &self.gates[index])
     }
 
     /// See [`UnitMap::original_unit`].
@@ -139,21 +152,24 @@ struct Item {
     tail: u8,
     jump: Jump,
     is_hook: bool,
+    /// It raises nothing but what it was given.
     is_gate: bool,
     is_landing: bool,
     /// The instruction whose position it has, or [`NONE`].
     position: u32,
     arg: u32,
-    /// Where it jumps, if `jump` is not [`Jump::No`].
+    /// Where it jumps, if `jump` is not [`Jump::No`]. For a hook where its jump, which is never taken, leads.
     label: Label,
     /// The instruction that it belongs to.
     owner: u32,
     guard: u32,
+    /// How many slots of the stack are as they were if it raises.
+    untouched: u32,
 }
 
 impl Item {
-    /// A `NOP` that belongs to an instruction.
-    fn nop(owner: u32, guard: u32) -> Item {
+    /// A `NOP` that belongs to an instruction, before which so many slots of the stack are in use.
+    fn nop(owner: u32, guard: u32, untouched: u32) -> Item {
         Item {
             opcode: NOP,
             extended: 0,
@@ -164,9 +180,10 @@ impl Item {
             is_landing: false,
             position: owner,
             arg: 0,
-            label: Label::Past(owner),
+            label: Label::Nowhere,
             owner,
             guard,
+            untouched,
         }
     }
 
@@ -175,13 +192,17 @@ impl Item {
     }
 }
 
-/// Where a jump leads: to which part of an instruction's items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a jump leads: to which part of an instruction's items, or to a block in front of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Label {
     Enter(u32),
     Past(u32),
     Own(u32),
     Behind(u32),
+    /// What a jump of this instruction passes on its way.
+    Edge(u32),
+    /// To the unit behind itself.
+    Nowhere,
 }
 
 /// The items of one instruction, as indices.
@@ -193,10 +214,19 @@ struct Parts {
     own: u32,
 }
 
-/// The way of an exception, from where it is raised. Those from a handler's own line enter it elsewhere
-/// than others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Way {
+/// The way of an exception, from where it is raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Way {
+    exit: Exit,
+    /// How many slots of the stack are kept until it has been told of.
+    kept: u32,
+    /// The instruction that raises it again, or [`NONE`].
+    reraised_by: u32,
+}
+
+/// Where an exception goes. What comes from a handler's own line enters it elsewhere than the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Exit {
     /// To the handler of guards like this one.
     Into { guard: u32, label: Label },
     /// Out of the frame.
@@ -208,15 +238,37 @@ struct GateItems {
     items: Range<usize>,
     /// The depth of the stack at its hook.
     depth: u32,
+    way: Way,
+}
+
+/// Items that stand for something else than what their instruction does.
+struct BlockItems {
+    items: Range<usize>,
+    stands_for: u32,
+    next: Next,
 }
 
 /// The items of a landing.
 struct Pad {
     first: u32,
-    /// The unit of the original that it stands for.
-    stands_for: u32,
     /// The depth of the stack where it begins.
     depth: u32,
+}
+
+/// The hooks of one instruction that are wanted, by side: indices of places.
+#[derive(Default)]
+struct Wanted {
+    handler: Option<usize>,
+    line: Option<usize>,
+    before: Vec<usize>,
+    behind: Vec<usize>,
+}
+
+/// The hooks that are wanted where an instruction jumps.
+struct Edge {
+    target: u32,
+    from: u32,
+    places: Range<usize>,
 }
 
 struct Assembler<'a> {
@@ -226,8 +278,15 @@ struct Assembler<'a> {
     /// The place and the item of each hook.
     hooks: Vec<(usize, u32)>,
     gates: Vec<GateItems>,
-    /// The index of each way's gate, by [`Assembler::way_index`].
-    gate_of: Vec<Option<usize>>,
+    /// The index of each way's gate.
+    gate_of: FxHashMap<Way, usize>,
+    /// The first item of the blocks in front of handlers, by the label that they lead to.
+    handled: FxHashMap<Label, u32>,
+    /// The first item of the block that each jump with an [`Label::Edge`] leads to.
+    edge_of: FxHashMap<u32, u32>,
+    /// The instructions whose jumps pass a block.
+    has_edge: Vec<bool>,
+    blocks: Vec<BlockItems>,
     stack_size: u32,
 }
 
@@ -245,7 +304,11 @@ impl Analysis {
             parts: Vec::with_capacity(self.instructions.len()),
             hooks: Vec::new(),
             gates: Vec::new(),
-            gate_of: vec![None; 2 * self.guards.len() + 1],
+            gate_of: FxHashMap::default(),
+            handled: FxHashMap::default(),
+            edge_of: FxHashMap::default(),
+            has_edge: Vec::new(),
+            blocks: Vec::new(),
             stack_size: self.stack_size,
         };
         assembler.add_instructions(plan)?;
@@ -259,103 +322,192 @@ impl Analysis {
 impl Assembler<'_> {
     fn add_instructions(&mut self, plan: &Plan<'_>) -> Result<(), RewriteError> {
         let analysis = self.analysis;
+        let is_wanted = |place: usize| {
+            plan.stack_limit.is_none_or(|limit| analysis.places[place].depth < limit) && (plan.wanted)(place)
+        };
+        let (edge_places, edges) = self.wanted_edges(&is_wanted);
+        let mut edges = edges.iter().peekable();
+        let mut wanted = Wanted::default();
         let mut next_place = 0;
         // Without a RESUME no part of the code is the program's.
         let has_gates = plan.gates && analysis.first < analysis.instructions.len();
-        let ways = if has_gates { self.ways_in() } else { Vec::new() };
-        let mut ways = ways.into_iter().peekable();
+        let ways = if has_gates { self.ways() } else { Vec::new() };
+        let (out, ways) = ways.split_at(ways.partition_point(|&(handler, _)| handler == OUT));
+        let mut ways = ways.iter().peekable();
         for k in 0..analysis.instructions.len() {
-            let mut wanted = [None; 3];
+            (wanted.handler, wanted.line) = (None, None);
+            wanted.before.clear();
+            wanted.behind.clear();
             while analysis.instruction_of.get(next_place) == Some(&(k as u32)) {
-                let place = &analysis.places[next_place];
-                let fits = plan.stack_limit.is_none_or(|limit| place.depth < limit);
-                if let Some(side) = side(place.event).filter(|_| fits && (plan.wanted)(next_place)) {
-                    wanted[side as usize] = Some(next_place);
+                match analysis.places[next_place].side {
+                    Side::Taken | Side::Raising => {}
+                    _ if !is_wanted(next_place) => {}
+                    Side::Handler => wanted.handler = Some(next_place),
+                    Side::BeforeFromOtherLine => wanted.line = Some(next_place),
+                    Side::Before => wanted.before.push(next_place),
+                    Side::Behind => wanted.behind.push(next_place),
                 }
                 next_place += 1;
             }
-            let mut gates = Vec::new();
-            while let Some((_, way)) = ways.next_if(|&(handler, _)| handler as usize == k) {
-                gates.push(way);
+            let mut parts = Parts { first: self.items.len() as u32, ..Parts::default() };
+            let leads_here = |&&(handler, _): &&(u32, Way)| handler as usize == k + 1;
+            let has_blocks = ways.peek().is_some_and(leads_here)
+                || edges.peek().is_some_and(|edge| edge.target as usize == k);
+            self.add_way_by(k, &wanted, has_blocks);
+            if has_blocks {
+                let mut labels = Vec::new();
+                while let Some(&(_, way)) = ways.next_if(leads_here) {
+                    self.add_gate(way, plan.stack_limit, k as u32)?;
+                    if let Exit::Into { label, .. } = way.exit
+                        && !labels.contains(&label)
+                    {
+                        labels.push(label);
+                    }
+                }
+                if let Some(place) = wanted.handler {
+                    for &label in &labels {
+                        self.add_handled(k, place, label)?;
+                    }
+                }
+                while let Some(edge) = edges.next_if(|edge| edge.target as usize == k) {
+                    self.add_edge(edge, &edge_places)?;
+                }
+                self.add_thrown_before(k);
             }
-            self.add_instruction(k, wanted, &gates, plan.stack_limit)?;
+            parts.enter = self.items.len() as u32;
+            self.add_instruction(k, &wanted, parts)?;
         }
-        if has_gates {
-            let owner = analysis.first as u32;
-            self.add_gate(Way::Out, plan.stack_limit, Item::nop(owner, NONE))?;
+        for &(_, way) in out {
+            self.add_gate(way, plan.stack_limit, analysis.first as u32)?;
         }
         Ok(())
     }
 
-    /// Adds one instruction with the gates in front of it and the hooks of its three sides.
-    fn add_instruction(
-        &mut self,
-        k: usize,
-        wanted: [Option<usize>; 3],
-        gates: &[Way],
-        limit: Option<u32>,
-    ) -> Result<(), RewriteError> {
+    /// The places on edges that are wanted, and the edges, in the order of their targets.
+    fn wanted_edges(&mut self, is_wanted: &dyn Fn(usize) -> bool) -> (Vec<usize>, Vec<Edge>) {
         let analysis = self.analysis;
-        let line_hook = wanted[Side::BeforeFromOtherLine as usize];
-        let before_hook = wanted[Side::Before as usize];
-        let behind_hook = wanted[Side::Behind as usize];
-        let instruction = &analysis.instructions[k];
-        let (owner, guard) = (k as u32, analysis.guarded_by[k]);
-        let mut parts = Parts { first: self.items.len() as u32, ..Parts::default() };
-        let plain = Item::nop(owner, guard);
-
-        if let Some(previous) = k.checked_sub(1).filter(|&p| analysis.instructions[p].row.goes_on()) {
-            let into_line_hook = line_hook.is_some() && analysis.changes_line(previous, k);
-            if (line_hook.is_some() && !into_line_hook) || !gates.is_empty() {
-                let label = if into_line_hook { Label::Enter(owner) } else { Label::Past(owner) };
-                self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, label, ..plain });
-            } else if (into_line_hook || before_hook.is_some()) && analysis.opcode(previous) == LOAD_FAST {
-                self.items.push(plain);
+        let mut places = Vec::new();
+        let mut edges: Vec<Edge> = Vec::new();
+        for (place, &from) in analysis.instruction_of.iter().enumerate() {
+            if analysis.places[place].side != Side::Taken || !is_wanted(place) {
+                continue;
+            }
+            places.push(place);
+            match edges.last_mut() {
+                Some(edge) if edge.from == from => edge.places.end = places.len(),
+                _ => edges.push(Edge {
+                    target: analysis.instructions[from as usize].target,
+                    from,
+                    places: places.len() - 1..places.len(),
+                }),
             }
         }
-        for &way in gates {
-            self.add_gate(way, limit, plain)?;
+        if !edges.is_empty() {
+            self.has_edge = vec![false; analysis.instructions.len()];
+            for edge in &edges {
+                self.has_edge[edge.from as usize] = true;
+            }
         }
-        parts.enter = self.items.len() as u32;
-        if let Some(place) = line_hook {
-            self.add_hook(place, Item { guard: self.guard_before(k), ..plain })?;
+        edges.sort_by_key(|edge| edge.target);
+        (places, edges)
+    }
+
+    /// A `NOP` that belongs to instruction `k`, and goes where that goes when it raises.
+    fn plain(&self, k: usize) -> Item {
+        let analysis = self.analysis;
+        let untouched = if analysis.is_reached(k) { analysis.depth(k) } else { 0 };
+        Item::nop(k as u32, analysis.guarded_by[k], untouched)
+    }
+
+    /// Lets what goes on from the instruction in front pass by what stands between the two.
+    fn add_way_by(&mut self, k: usize, wanted: &Wanted, has_blocks: bool) {
+        let analysis = self.analysis;
+        let Some(previous) = k.checked_sub(1).filter(|&p| analysis.instructions[p].row.goes_on()) else {
+            return;
+        };
+        let plain = self.plain(k);
+        let into_line_hook = wanted.line.is_some() && analysis.changes_line(previous, k);
+        if (wanted.line.is_some() && !into_line_hook) || has_blocks {
+            let label = if into_line_hook { Label::Enter(k as u32) } else { Label::Past(k as u32) };
+            self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, label, ..plain });
+        } else if (into_line_hook || !wanted.before.is_empty()) && analysis.opcode(previous) == LOAD_FAST {
+            self.items.push(plain);
+        }
+    }
+
+    /// Adds one instruction with the hooks before it and behind it.
+    fn add_instruction(&mut self, k: usize, wanted: &Wanted, mut parts: Parts) -> Result<(), RewriteError> {
+        let analysis = self.analysis;
+        let instruction = &analysis.instructions[k];
+        let owner = k as u32;
+        let plain = self.plain(k);
+        let here = Next::Instruction(UnitIndex(instruction.start));
+        let previous = k.checked_sub(1);
+
+        if let Some(place) = wanted.line {
+            self.add_hook(place, Item { guard: self.guard_before(k), ..plain }, here)?;
+        }
+        if wanted.line.is_some() {
+            self.add_thrown_before(k);
         }
         parts.past = self.items.len() as u32;
-        if let Some(place) = before_hook {
-            // A call's is that of the instruction that makes it.
-            let to = analysis.containing(UnitIndex(analysis.places[place].offset.0 / 2));
-            self.add_hook(place, Item { position: to.map_or(owner, |to| to as u32), ..plain })?;
+        let send = previous.filter(|&p| analysis.opcode(p) == SEND && instruction.opcode() == YIELD_VALUE);
+        for (index, &place) in wanted.before.iter().enumerate() {
+            let position = self.position_of(place, owner);
+            let label = send.map_or(Label::Nowhere, |send| self.label_of_jump(send));
+            let next = if index == 0 { here } else { Next::Elsewhere };
+            self.add_hook(place, Item { position, label, ..plain }, next)?;
         }
         parts.own = self.items.len() as u32;
-        let target = instruction.target;
-        let label = match target {
-            NONE => plain.label,
-            _ if analysis.changes_line(k, target as usize) => Label::Enter(target),
-            _ => Label::Past(target),
-        };
         self.items.push(Item {
             opcode: instruction.opcode(),
             extended: instruction.extended,
             tail: instruction.row.caches,
             jump: instruction.row.jump,
             arg: instruction.arg,
-            label,
+            label: self.label_of_jump(k),
+            untouched: analysis.untouched(k),
             ..plain
         });
-        if let Some(place) = behind_hook {
+        for (index, &place) in wanted.behind.iter().enumerate() {
             // With a position behind RESUME, a trace function would see a line that is not there.
-            let position = if analysis.is_start(k) { NONE } else { owner };
-            self.add_hook(place, Item { position, ..plain })?;
+            let position = if analysis.is_start(k) { NONE } else { self.position_of(place, owner) };
+            let next = if index == 0 { Next::Behind(UnitIndex(instruction.start)) } else { Next::Elsewhere };
+            self.add_hook(place, Item { position, ..plain }, next)?;
         }
         self.parts.push(parts);
         Ok(())
     }
 
-    fn add_hook(&mut self, place: usize, plain: Item) -> Result<(), RewriteError> {
-        let Place { depth, .. } = self.analysis.places[place];
+    /// The position of a hook: that of the instruction that its event happens to.
+    fn position_of(&self, place: usize, owner: u32) -> u32 {
+        let to = self.analysis.containing(UnitIndex(self.analysis.places[place].offset.0 / 2));
+        to.map_or(owner, |to| to as u32)
+    }
+
+    /// Where the jump of an instruction leads in the copy.
+    fn label_of_jump(&self, k: usize) -> Label {
+        match self.analysis.instructions[k].target {
+            NONE => Label::Nowhere,
+            _ if self.has_edge.get(k) == Some(&true) => Label::Edge(k as u32),
+            target => self.label_of_target(k, target),
+        }
+    }
+
+    /// Where an instruction is entered when another jumps to it.
+    fn label_of_target(&self, from: usize, target: u32) -> Label {
+        let changes = self.analysis.changes_line(from, target as usize);
+        if changes { Label::Enter(target) } else { Label::Past(target) }
+    }
+
+    /// Adds a hook. `next` is what a frame runs next that is about to enter it.
+    fn add_hook(&mut self, place: usize, plain: Item, next: Next) -> Result<(), RewriteError> {
+        let Place { depth, offset, .. } = self.analysis.places[place];
         let item = self.hook_item(self.hooks.len(), depth, plain)?;
-        self.hooks.push((place, self.items.len() as u32));
+        let index = self.items.len();
+        self.hooks.push((place, index as u32));
         self.items.push(item);
+        self.blocks.push(BlockItems { items: index..index + 1, stands_for: offset.0 / 2, next });
         Ok(())
     }
 
@@ -364,7 +516,7 @@ impl Assembler<'_> {
         let arg = self.const_arg(nth)?;
         self.stack_size = self.stack_size.max(depth + 1);
         let extended = extensions(arg);
-        Ok(Item { opcode: LOAD_CONST, extended, tail: 1, is_hook: true, arg, ..plain })
+        Ok(Item { opcode: LOAD_CONST, extended, tail: 1, is_hook: true, arg, untouched: depth, ..plain })
     }
 
     fn const_arg(&self, nth: usize) -> Result<u32, RewriteError> {
@@ -379,93 +531,149 @@ impl Assembler<'_> {
         Some(if changes { Label::Enter(handler) } else { Label::Past(handler) })
     }
 
-    /// The way that what an item raises takes.
-    fn way(&self, item: &Item) -> Way {
-        match (self.analysis.guards.get(item.guard as usize), self.handler_label(item.owner, item.guard)) {
-            (Some(guard), Some(label)) => Way::Into { guard: guard.alike, label },
-            _ => Way::Out,
+    /// The way that what instruction `owner` raises under a guard takes.
+    fn way(&self, owner: u32, guard: u32, untouched: u32, is_own: bool) -> Way {
+        let analysis = self.analysis;
+        let reraises = is_own && matches!(analysis.opcode(owner as usize), RERAISE | END_ASYNC_FOR);
+        let reraised_by = if reraises { owner } else { NONE };
+        match (analysis.guards.get(guard as usize), self.handler_label(owner, guard)) {
+            (Some(guard), Some(label)) => Way {
+                exit: Exit::Into { guard: guard.alike, label },
+                kept: analysis.kept(owner as usize, untouched, guard.depth),
+                reraised_by,
+            },
+            _ => Way { exit: Exit::Out, kept: analysis.kept(owner as usize, untouched, 0), reraised_by },
         }
     }
 
     /// The gate of what an item raises, if it has one.
     fn gate(&self, item: &Item) -> Option<&GateItems> {
-        if item.is_gate || item.is_landing || (item.owner as usize) < self.analysis.first {
+        if self.gate_of.is_empty()
+            || item.is_gate
+            || item.is_landing
+            || !self.analysis.is_gated(item.owner as usize)
+        {
             return None;
         }
-        self.gate_of[self.way_index(self.way(item))].map(|index| &self.gates[index])
+        let is_own = !item.is_hook && item.opcode == self.analysis.opcode(item.owner as usize);
+        let way = self.way(item.owner, item.guard, item.untouched, is_own);
+        self.gate_of.get(&way).map(|&index| &self.gates[index])
     }
 
-    /// A small number for each way.
-    fn way_index(&self, way: Way) -> usize {
-        match way {
-            Way::Into { guard, label } => 2 * guard as usize + usize::from(matches!(label, Label::Past(_))),
-            Way::Out => 2 * self.analysis.guards.len(),
-        }
-    }
-
-    /// The ways into each handler that something can take, in the order of the handlers.
-    fn ways_in(&self) -> Vec<(u32, Way)> {
+    /// All ways that something can take, each with the number of its handler's instruction and one; those
+    /// out of the frame first, with [`OUT`].
+    fn ways(&self) -> Vec<(u32, Way)> {
         let analysis = self.analysis;
-        let mut ways = vec![None; 2 * analysis.guards.len()];
-        for k in analysis.first..analysis.instructions.len() {
-            for guard in [analysis.guarded_by[k], self.guard_before(k)] {
-                if let Some(label) = self.handler_label(k as u32, guard).filter(|_| analysis.is_reached(k)) {
-                    let way = Way::Into { guard: analysis.guards[guard as usize].alike, label };
-                    ways[self.way_index(way)] = Some(way);
-                }
+        let mut ways = Vec::new();
+        let mut add = |way: Way| {
+            let handler = match way.exit {
+                Exit::Into { guard, .. } => analysis.guards[guard as usize].handler + 1,
+                Exit::Out => OUT,
+            };
+            if ways.last() != Some(&(handler, way)) {
+                ways.push((handler, way));
+            }
+        };
+        for k in 0..analysis.instructions.len() {
+            if !analysis.is_reached(k) || !analysis.is_gated(k) {
+                continue;
+            }
+            let (owner, guard, depth) = (k as u32, analysis.guarded_by[k], analysis.depth(k));
+            add(self.way(owner, guard, analysis.untouched(k), true));
+            // What hooks raise, before and behind.
+            add(self.way(owner, guard, depth, false));
+            add(self.way(owner, self.guard_before(k), depth, false));
+            for depth in analysis.depths_behind(k) {
+                add(self.way(owner, guard, depth, false));
             }
         }
-        let handler = |way: &Way| match *way {
-            Way::Into { guard, .. } => analysis.guards[guard as usize].handler,
-            Way::Out => NONE,
-        };
-        let mut ways: Vec<_> = ways.into_iter().flatten().map(|way| (handler(&way), way)).collect();
         ways.sort_unstable();
+        ways.dedup();
         ways
     }
 
-    /// Adds a gate, unless there is no room for it. `like` says to which instruction it belongs.
-    fn add_gate(&mut self, way: Way, limit: Option<u32>, like: Item) -> Result<(), RewriteError> {
-        let (kept, pops, index) = match way {
-            Way::Into { guard, .. } => {
-                let Guard { depth, lasti, .. } = self.analysis.guards[guard as usize];
-                (depth, !lasti, guard)
-            }
-            Way::Out => (0, false, NONE),
-        };
-        let depth = kept + 2;
+    /// Adds a gate, unless there is no room for it.
+    fn add_gate(&mut self, way: Way, limit: Option<u32>, owner: u32) -> Result<(), RewriteError> {
+        let depth = way.kept + 2;
         if limit.is_some_and(|limit| depth + 1 > limit) {
             return Ok(());
         }
-        let start = self.items.len();
-        let label = if let Way::Into { label, .. } = way { label } else { like.label };
+        let (label, guard) = match way.exit {
+            Exit::Into { guard, label } => (label, guard),
+            Exit::Out => (Label::Nowhere, NONE),
+        };
         // What comes from the handler's own line comes from there for a trace function too.
-        let is_there = matches!(label, Label::Past(_)) && way != Way::Out;
-        let position = if is_there { like.owner } else { NONE };
-        let plain = Item { is_gate: true, position, label, guard: index, ..like };
+        let position = if matches!(label, Label::Past(_)) { owner } else { NONE };
+        let plain = Item { is_gate: true, position, label, ..Item::nop(owner, guard, 0) };
+        let start = self.items.len();
         // Which constant it is, is known when all hooks are.
         let hook = self.hook_item(0, depth, plain)?;
         self.items.push(hook);
-        if way == Way::Out {
-            self.items.push(Item { opcode: RERAISE, arg: 1, ..plain });
-        } else {
-            if pops {
-                self.items.push(Item { opcode: SWAP, arg: 2, ..plain });
-                self.items.push(Item { opcode: POP_TOP, ..plain });
-            }
-            // Not backward: a trace function would see a line again.
-            self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, ..plain });
-        }
-        let index = self.way_index(way);
-        self.gate_of[index] = Some(self.gates.len());
-        self.gates.push(GateItems { items: start..self.items.len(), depth });
+        self.items.push(Item { opcode: RERAISE, arg: 1, ..plain });
+        let items = start..self.items.len();
+        let stands_for = self.analysis.instructions[owner as usize].start;
+        self.blocks.push(BlockItems { items: items.clone(), stands_for, next: Next::Elsewhere });
+        self.gate_of.insert(way, self.gates.len());
+        self.gates.push(GateItems { items, depth, way });
         Ok(())
     }
 
-    /// Numbers the constants of the gates behind those of the hooks.
+    /// Adds the hook that what is handled at instruction `k` passes before it goes on at the label.
+    fn add_handled(&mut self, k: usize, place: usize, label: Label) -> Result<(), RewriteError> {
+        let first = self.items.len();
+        let position = if matches!(label, Label::Past(_)) { k as u32 } else { NONE };
+        let plain = Item { position, label, guard: self.guard_before(k), ..self.plain(k) };
+        self.add_hook(place, Item { label: Label::Nowhere, ..plain }, Next::Elsewhere)?;
+        self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, ..plain });
+        self.handled.insert(label, first as u32);
+        Ok(())
+    }
+
+    /// Adds the hooks that a jump passes on its way to the instruction that comes next.
+    fn add_edge(&mut self, edge: &Edge, places: &[usize]) -> Result<(), RewriteError> {
+        let analysis = self.analysis;
+        let from = edge.from as usize;
+        if analysis.opcode(from) == SEND && edge.target > 0 {
+            self.add_thrown(edge.target as usize - 1);
+        }
+        self.edge_of.insert(edge.from, self.items.len() as u32);
+        // A trace function takes a jump backward for a new line, and would take the block for another.
+        let position = if edge.target > edge.from { edge.from } else { NONE };
+        let plain = Item { position, ..self.plain(from) };
+        for &place in &places[edge.places.clone()] {
+            self.add_hook(place, plain, Next::Elsewhere)?;
+        }
+        let label = self.label_of_target(from, edge.target);
+        let jump = self.items.len();
+        let untouched = analysis.depth(edge.target as usize);
+        self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, label, untouched, ..plain });
+        let next = Next::Instruction(UnitIndex(analysis.instructions[edge.target as usize].start));
+        let stands_for = analysis.instructions[from].opcode_unit();
+        self.blocks.push(BlockItems { items: jump..jump + 1, stands_for, next });
+        Ok(())
+    }
+
+    /// Adds such a unit in front of instruction `k` if a `yield from` may lead there.
+    fn add_thrown_before(&mut self, k: usize) {
+        let jump = k.checked_sub(1).filter(|&p| self.analysis.opcode(p) == JUMP_BACKWARD_NO_INTERRUPT);
+        if let Some(jump) = jump {
+            self.add_thrown(jump);
+        }
+    }
+
+    /// Adds the unit at which `gen.throw` raises what the iterator of a `yield from` has raised: the one in
+    /// front of where `SEND` leads, which is that of `jump` if nothing stands there.
+    fn add_thrown(&mut self, jump: usize) {
+        let index = self.items.len();
+        self.items.push(Item { untouched: self.analysis.untouched(jump), ..self.plain(jump) });
+        let stands_for = self.analysis.instructions[jump].opcode_unit();
+        self.blocks.push(BlockItems { items: index..index + 1, stands_for, next: Next::Elsewhere });
+    }
+
+    /// Gives the gates the constant behind those of the hooks.
     fn number_gates(&mut self) -> Result<(), RewriteError> {
+        let arg = self.const_arg(self.hooks.len())?;
         for i in 0..self.gates.len() {
-            let arg = self.const_arg(self.hooks.len() + i)?;
             let hook = &mut self.items[self.gates[i].items.start];
             (hook.arg, hook.extended) = (arg, extensions(arg));
         }
@@ -498,12 +706,12 @@ impl Assembler<'_> {
         let instruction = &analysis.instructions[k];
         let (label, depth) = match landing {
             Landing::After(_) if !instruction.row.goes_on() => return Err(refused),
-            Landing::After(_) => (Label::Behind(k as u32), analysis.depths[k + 1]),
+            Landing::After(_) => (Label::Behind(k as u32), analysis.depth(k + 1)),
             Landing::At { from, .. } if analysis.changes_line(containing(from)?, k) => {
-                (Label::Enter(k as u32), analysis.depths[k])
+                (Label::Enter(k as u32), analysis.depth(k))
             }
-            Landing::At { .. } => (Label::Past(k as u32), analysis.depths[k]),
-            Landing::Own(_) => (Label::Own(k as u32), analysis.depths[k]),
+            Landing::At { .. } => (Label::Past(k as u32), analysis.depth(k)),
+            Landing::Own(_) => (Label::Own(k as u32), analysis.depth(k)),
         };
         if limit.is_some_and(|limit| depth + 2 > limit) {
             return Err(refused);
@@ -512,21 +720,27 @@ impl Assembler<'_> {
         let first = self.items.len() as u32;
         for opcode in [PRECALL, CALL, POP_TOP, JUMP_BACKWARD_NO_INTERRUPT] {
             let row = facts(opcode).ok_or(refused)?;
-            let plain = Item::nop(k as u32, analysis.guarded_by[k]);
+            let plain = self.plain(k);
             let (tail, jump) = (row.caches, row.jump);
             self.items.push(Item { opcode, tail, jump, label, is_landing: true, position: NONE, ..plain });
         }
-        Ok(Pad { first, stands_for: instruction.opcode_unit(), depth: depth + 2 })
+        let stands_for = instruction.opcode_unit();
+        let items = first as usize..self.items.len();
+        self.blocks.push(BlockItems { items, stands_for, next: Next::Elsewhere });
+        Ok(Pad { first, depth: depth + 2 })
     }
 
-    fn item(&self, label: Label) -> usize {
+    /// The item that a label stands for; `None` for [`Label::Nowhere`].
+    fn item(&self, label: Label) -> Option<usize> {
         let item = match label {
+            Label::Nowhere => return None,
+            Label::Edge(k) => self.edge_of[&k],
             Label::Enter(k) => self.parts[k as usize].enter,
             Label::Past(k) => self.parts[k as usize].past,
             Label::Own(k) => self.parts[k as usize].own,
             Label::Behind(k) => self.parts[k as usize].own + 1,
         };
-        item as usize
+        Some(item as usize)
     }
 
     /// Gives every jump its argument. Returns the first unit of each item, and the length.
@@ -549,12 +763,18 @@ impl Assembler<'_> {
                 if item.jump == Jump::No {
                     continue;
                 }
-                let arg = starts[i + 1].abs_diff(starts[self.item(item.label)]);
+                let Some(to) = self.item(item.label) else { continue };
+                let arg = starts[i + 1].abs_diff(starts[to]);
                 let needed = extensions(arg);
                 if needed > item.extended && item.opcode == SEND {
-                    let followed_by = self.items.get(i + 1).map(|next| next.opcode);
-                    if followed_by == Some(YIELD_VALUE) {
-                        let start = self.analysis.instructions[item.owner as usize].start;
+                    let owner = item.owner as usize;
+                    if self
+                        .analysis
+                        .instructions
+                        .get(owner + 1)
+                        .is_some_and(|next| next.opcode() == YIELD_VALUE)
+                    {
+                        let start = self.analysis.instructions[owner].start;
                         return Err(RewriteError::Send(UnitIndex(start)));
                     }
                 }
@@ -581,10 +801,13 @@ impl Assembler<'_> {
             analysis.first_line,
             analysis.line_table_length + 6 * (self.items.len() - analysis.instructions.len()),
         );
-        for item in &self.items {
+        for (i, item) in self.items.iter().enumerate() {
             encode(item.opcode, item.arg, item.extended, &mut code);
             if item.is_hook {
-                code.extend([POP_JUMP_FORWARD_IF_TRUE, 0]);
+                // Only those behind a SEND have a label, and are nearer to it than that is.
+                let leads_to = if item.is_gate { None } else { self.item(item.label) };
+                let distance = leads_to.map_or(0, |to| starts[to] - starts[i + 1]);
+                code.extend([POP_JUMP_FORWARD_IF_TRUE, distance as u8]);
             } else {
                 code.resize(code.len() + 2 * usize::from(item.tail), 0);
             }
@@ -592,30 +815,27 @@ impl Assembler<'_> {
             lines.add(item.units(), position.unwrap_or(Position::NONE));
         }
 
-        let mut hooked = vec![NONE; self.parts.len()];
         let hooks = self.hooks.iter().map(|&(place, item)| {
-            let of_item = &self.items[item as usize];
-            if side(analysis.places[place].event) != Some(Side::BeforeFromOtherLine) {
-                hooked[of_item.owner as usize] = analysis.places[place].offset.0 / 2;
-            }
-            let skip = (of_item.units() - 1) as u8;
+            let skip = (self.items[item as usize].units() - 1) as u8;
             Hook { place, unit: UnitIndex(starts[item as usize]), skip }
         });
         let hooks = hooks.collect();
         let gates = self.gates.iter().map(|gate| {
-            let skip = (self.items[gate.items.start].units() - 1) as u8;
-            Gate { unit: UnitIndex(starts[gate.items.start]), skip, depth: gate.depth }
+            let reraised_by = analysis.instructions.get(gate.way.reraised_by as usize);
+            Gate {
+                unit: UnitIndex(starts[gate.items.start]),
+                skip: (self.items[gate.items.start].units() - 1) as u8,
+                depth: gate.depth,
+                reraised_by: reraised_by.map(|by| ByteOffset::from(UnitIndex(by.opcode_unit()))),
+                leaves: gate.way.exit == Exit::Out,
+            }
         });
-        let of_gates =
-            self.gates.iter().map(|gate| starts[gate.items.start]..starts[gate.items.end]).collect();
-        let way_out = self.gate_of[self.way_index(Way::Out)].map(|index| {
-            let item = self.gates[index].items.start;
-            let owner = &analysis.instructions[self.items[item].owner as usize];
-            Block { start: starts[item], stands_for: owner.start }
+        let blocks = self.blocks.iter().map(|block| Block {
+            start: starts[block.items.start],
+            end: starts[block.items.end],
+            stands_for: block.stands_for,
+            next: block.next,
         });
-        let pad = landing.as_ref();
-        let pad = pad.map(|pad| Block { start: starts[pad.first as usize], stands_for: pad.stands_for });
-        let blocks: Box<[Block]> = way_out.into_iter().chain(pad).collect();
         let moved = self.parts.iter().enumerate().map(|(k, parts)| Moved {
             original: analysis.instructions[k].start,
             line: if analysis.is_start(k) { START } else { analysis.positions[k].line_or_none() },
@@ -624,14 +844,11 @@ impl Assembler<'_> {
             past: starts[parts.past as usize],
             own: starts[parts.own as usize],
             last: starts[parts.own as usize + 1] - 1,
-            hooked: hooked[k],
         });
         let units = UnitMap {
             moved: moved.collect(),
             original_length: analysis.instructions.last().map_or(0, |last| last.end()),
-            gates: of_gates,
-            in_line: blocks.first().map_or(length, |block| block.start),
-            blocks,
+            blocks: blocks.collect(),
         };
         Ok(Rewritten {
             exception_table: self.exception_table(&starts),
@@ -662,15 +879,20 @@ impl Assembler<'_> {
                     // What is raised in a gate goes where the gate leads.
                     let into = self.handler_label(item.owner, item.guard);
                     let into = if item.is_gate { Some(item.label) } else { into };
-                    into.map(|into| {
-                        let target = starts[self.item(into)];
+                    let to = into.and_then(|label| {
+                        self.handled.get(&label).map(|&first| first as usize).or_else(|| self.item(label))
+                    });
+                    to.map(|to| {
+                        let target = starts[to];
                         Entry { start, end, target, depth: guard.depth, lasti: guard.lasti }
                     })
                 }
                 (None, None) => None,
             };
             match (&mut run, entry) {
-                (Some((guard, run)), Some(entry)) if *guard == item.guard && run.target == entry.target => {
+                (Some((guard, run)), Some(entry))
+                    if *guard == item.guard && run.target == entry.target && run.depth == entry.depth =>
+                {
                     run.end = entry.end;
                 }
                 _ => {
@@ -693,9 +915,26 @@ mod tests {
     use super::super::listing::{Listing, bytes_of, show};
     use super::super::{Operands, verify};
     use super::*;
-    use monitrace_core::Event;
+    use monitrace_core::{Event, EventSet};
 
+    /// Hooks for the events that have one at the places of most tests.
     const ALL: Plan<'static> = Plan { wanted: &|_| true, gates: false, stack_limit: None, landing: None };
+
+    /// Takes code apart, and leaves out the places that the test is not about.
+    fn analysis_of(code: &Listing, events: EventSet) -> Analysis {
+        let mut analysis = Analysis::new(&code.bytes()).unwrap();
+        let kept: Vec<bool> =
+            analysis.places.iter().map(|place| events.contains(place.event.set())).collect();
+        let mut kept = kept.iter();
+        analysis.instruction_of.retain({
+            let mut kept = kept.clone();
+            move |_| *kept.next().unwrap()
+        });
+        analysis.places.retain(|_| *kept.next().unwrap());
+        analysis
+    }
+
+    const LINES: EventSet = EventSet::LINE.union(EventSet::PY_START).union(EventSet::PY_RETURN);
 
     fn lines_of(listing: &str) -> Vec<&str> {
         listing.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
@@ -721,7 +960,7 @@ mod tests {
        join: 3 LOAD_CONST 0
              3 RETURN_VALUE",
         );
-        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, LINES);
         let events: Vec<_> =
             analysis.places().iter().map(|place| (place.event, place.offset.0, place.depth)).collect();
         assert_eq!(
@@ -770,7 +1009,7 @@ mod tests {
     #[test]
     fn a_nop_keeps_load_fast_from_a_hook() {
         let code = Listing::new(1, "1 RESUME 0\n 1 LOAD_FAST 0\n 1 RETURN_VALUE");
-        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, LINES);
         let returns = |place: usize| analysis.places()[place].event == Event::PyReturn;
         let copy = analysis.assemble(&Plan { wanted: &returns, ..ALL }).unwrap();
         assert_listing(
@@ -787,7 +1026,7 @@ mod tests {
     #[test]
     fn a_hook_that_does_not_fit_is_left_out() {
         let code = Listing::new(1, "1 RESUME 0\n 2 LOAD_CONST 0\n 2 RETURN_VALUE");
-        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, LINES);
         let copy = analysis.assemble(&Plan { stack_limit: Some(1), ..ALL }).unwrap();
         let hooked: Vec<_> = copy.hooks.iter().map(|hook| analysis.places()[hook.place].event).collect();
         assert_eq!(hooked, [Event::PyStart, Event::Line]);
@@ -798,7 +1037,7 @@ mod tests {
     fn a_landing_leads_behind_or_before_its_instruction() {
         let code =
             Listing::new(3, "1 RESUME 0\n 2 LOAD_CONST 0\n 3 POP_TOP\n 3 LOAD_CONST 0\n 3 RETURN_VALUE");
-        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, LINES);
         let at = UnitIndex;
         let enter = |landing| {
             let copy = analysis.assemble(&Plan { landing: Some(landing), ..ALL }).unwrap();
@@ -845,7 +1084,7 @@ mod tests {
         // Units 1 to 5 go to 5 with depth 0, units 5 to 7 to 9 with depth 1 and the position.
         code.exception_table = vec![0x80 | 1, 4, 5, 0, 0x80 | 5, 2, 9, 1 << 1 | 1];
         verify(&code.bytes()).unwrap();
-        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, LINES);
         let handler =
             analysis.places().iter().position(|p| p.event == Event::Line && p.offset.0 == 10).unwrap();
         let copy = analysis.assemble(&Plan { wanted: &|place| place == handler, ..ALL }).unwrap();
@@ -873,7 +1112,7 @@ mod tests {
         );
         code.exception_table = vec![0x80 | 1, 4, 5, 0];
         verify(&code.bytes()).unwrap();
-        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, LINES);
         let plan = Plan { wanted: &|_| false, gates: true, ..ALL };
         let copy = analysis.assemble(&plan).unwrap();
         assert_listing(
@@ -885,31 +1124,36 @@ mod tests {
               4 3 RETURN_VALUE 0
               5 - LOAD_CONST 4
               6 - POP_JUMP_FORWARD_IF_TRUE to 7
-              7 - SWAP 2
-              8 - POP_TOP 0
-              9 - JUMP_FORWARD to 15
-             10 3 LOAD_CONST 5
-             11 3 POP_JUMP_FORWARD_IF_TRUE to 12
-             12 3 SWAP 2
-             13 3 POP_TOP 0
-             14 3 JUMP_FORWARD to 15
-             15 3 PUSH_EXC_INFO 0
-             16 3 RERAISE 0
-             17 - LOAD_CONST 6
-             18 - POP_JUMP_FORWARD_IF_TRUE to 19
-             19 - RERAISE 1",
+              7 - RERAISE 1
+              8 3 LOAD_CONST 4
+              9 3 POP_JUMP_FORWARD_IF_TRUE to 10
+             10 3 RERAISE 1
+             11 3 PUSH_EXC_INFO 0
+             12 3 RERAISE 0
+             13 - LOAD_CONST 4
+             14 - POP_JUMP_FORWARD_IF_TRUE to 15
+             15 - RERAISE 1
+             16 - LOAD_CONST 4
+             17 - POP_JUMP_FORWARD_IF_TRUE to 18
+             18 - RERAISE 1",
         );
         let entries = exception_table::decode(&copy.exception_table).unwrap();
         let ways: Vec<_> =
             entries.iter().map(|entry| (entry.start, entry.end, entry.target, entry.lasti)).collect();
-        // Line 2 and line 3 have a gate each, and what is raised in one goes on to the handler itself.
-        let guarded = [(1, 3, 5, true), (3, 5, 10, true), (5, 15, 15, false)];
-        let out = [(0, 1, 17, true), (15, 17, 17, true)];
-        assert_eq!(ways, [out[0], guarded[0], guarded[1], guarded[2], out[1]]);
-        assert_eq!(copy.gates.iter().map(|gate| gate.depth).collect::<Vec<_>>(), [2; 3]);
+        // Line 2 and line 3 have a gate each, and what is raised in one goes on to the handler itself. What is
+        // raised again leaves by a gate of its own.
+        let guarded = [(1, 3, 5, true), (3, 5, 8, true), (5, 11, 11, false)];
+        let out = [(0, 1, 16, true), (11, 12, 16, true), (12, 13, 13, true)];
+        assert_eq!(ways, [out[0], guarded[0], guarded[1], guarded[2], out[1], out[2]]);
+        assert_eq!(copy.gates.iter().map(|gate| gate.depth).collect::<Vec<_>>(), [2; 4]);
+        let reraised: Vec<_> = copy.gates.iter().map(|gate| gate.reraised_by.map(|at| at.0)).collect();
+        assert_eq!(reraised, [None, None, Some(12), None]);
+        let leaves: Vec<_> = copy.gates.iter().map(|gate| gate.leaves).collect();
+        assert_eq!(leaves, [false, false, true, true]);
+        assert_eq!(copy.gate_at(6), Some(&copy.gates[0]));
         let at = UnitIndex;
-        assert_eq!((copy.next(at(12)), copy.next(at(18))), (Next::Elsewhere, Next::Elsewhere));
-        assert_eq!(copy.next(at(15)), Next::Instruction(at(5)));
+        assert_eq!((copy.next(at(9)), copy.next(at(17))), (Next::Elsewhere, Next::Elsewhere));
+        assert_eq!(copy.next(at(11)), Next::Instruction(at(5)));
         // No room for the position and the hook: no gates.
         let tight = analysis.assemble(&Plan { stack_limit: Some(2), ..plan }).unwrap();
         assert!(tight.gates.is_empty());
@@ -934,7 +1178,7 @@ mod tests {
              2 CALL_FUNCTION_EX 0
              2 RETURN_VALUE",
         );
-        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, EventSet::CALL | EventSet::C_RETURN | EventSet::C_RAISE);
         let places = analysis.places();
         let is_call =
             |place: usize| matches!(places[place].event, Event::Call | Event::CReturn | Event::CRaise);
@@ -1006,8 +1250,86 @@ mod tests {
         end: 2 RETURN_VALUE"
         );
         let code = Listing::new(3, &text);
-        let analysis = Analysis::new(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, LINES);
         assert_eq!(analysis.assemble(&ALL).err(), Some(RewriteError::Send(UnitIndex(4))));
         assert!(analysis.assemble(&Plan { wanted: &|_| false, ..ALL }).is_ok());
+    }
+
+    #[test]
+    fn each_way_of_a_branch_has_its_hooks() {
+        let code = Listing::new(
+            2,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+       loop: 2 FOR_ITER @end
+             2 POP_JUMP_BACKWARD_IF_TRUE @loop
+             2 JUMP_BACKWARD @loop
+        end: 2 LOAD_CONST 0
+             2 RETURN_VALUE",
+        );
+        let branches = EventSet::BRANCH_LEFT | EventSet::BRANCH_RIGHT | EventSet::JUMP;
+        let analysis = analysis_of(&code, branches);
+        let places: Vec<_> = analysis
+            .places()
+            .iter()
+            .map(|place| (place.event, place.offset.0, place.destination.map(|to| to.0), place.depth))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                (Event::BranchLeft, 4, Some(6), 2),
+                (Event::BranchRight, 4, Some(10), 0),
+                (Event::BranchLeft, 6, Some(8), 1),
+                (Event::BranchRight, 6, Some(4), 1),
+                (Event::Jump, 8, Some(4), 1),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_loop_iterates_is_kept_while_its_exception_is_told_of() {
+        let code = Listing::new(
+            3,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+       loop: 2 FOR_ITER @end
+             3 LOAD_CONST 0
+             3 STORE_ATTR 0
+             2 JUMP_BACKWARD @loop
+        end: 4 LOAD_CONST 0
+             4 RETURN_VALUE",
+        );
+        let analysis = analysis_of(&code, EventSet::empty());
+        let copy = analysis.assemble(&Plan { gates: true, ..ALL }).unwrap();
+        verify(&bytes_of(&copy)).unwrap();
+        // The iterator is dropped when the gate raises again.
+        let kept: Vec<_> = copy.gates.iter().map(|gate| gate.depth - 2).collect();
+        assert_eq!(kept, [0, 1]);
+    }
+
+    #[test]
+    fn throw_finds_the_jump_of_a_send_in_the_hook_behind_it() {
+        let code = Listing::new(
+            2,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+             2 LOAD_CONST 0
+       send: 2 SEND @end
+             2 YIELD_VALUE
+             2 RESUME 2
+             2 JUMP_BACKWARD_NO_INTERRUPT @send
+        end: 2 RETURN_VALUE",
+        );
+        let yields = EventSet::PY_YIELD | EventSet::INSTRUCTION | EventSet::STOP_ITERATION;
+        let copy = analysis_of(&code, yields).assemble(&Plan { gates: true, ..ALL }).unwrap();
+        verify(&bytes_of(&copy)).unwrap();
+        let opcodes: Vec<u8> = copy.code.iter().copied().step_by(2).collect();
+        let at = opcodes.iter().position(|&opcode| opcode == YIELD_VALUE).unwrap();
+        let send = opcodes.iter().position(|&opcode| opcode == SEND).unwrap();
+        let target = send + 1 + usize::from(copy.code[2 * send + 1]);
+        assert_eq!(opcodes[at - 1], POP_JUMP_FORWARD_IF_TRUE);
+        assert_eq!(at + usize::from(copy.code[2 * at - 1]), target);
+        // What is thrown in from there is raised in a unit that raises nothing by itself.
+        assert!(matches!(opcodes[target - 1], NOP | JUMP_BACKWARD_NO_INTERRUPT));
     }
 }

@@ -1,8 +1,9 @@
-//! How much is on the stack before each instruction. It owns the walk over all paths, exceptions
-//! included, and must never look at lines or events.
+//! How much is on the stack before each instruction, and which loops go on there. It owns the walk over all
+//! paths, exceptions included, and must never look at lines or events.
 
 use super::RewriteError;
 use super::instruction::{Instruction, NONE};
+use super::opcodes::FOR_ITER;
 use monitrace_core::UnitIndex;
 
 /// The depth of an instruction that no path reaches.
@@ -21,20 +22,68 @@ pub(super) struct Guard {
     pub(super) alike: u32,
 }
 
-/// The depth of the stack before each instruction, in slots.
+/// A loop, whose iterator lies on the stack as long as it goes on.
+#[derive(Debug, Clone, Copy)]
+struct Loop {
+    /// How many slots of the stack are in use up to its iterator, that included.
+    depth: u32,
+    /// The index of the loop around it, or [`NONE`].
+    outer: u32,
+}
+
+/// What the walk finds before each instruction.
+#[derive(Debug)]
+pub(super) struct Stacks {
+    /// The depth, in slots, or [`UNREACHED`].
+    pub(super) depths: Vec<u32>,
+    /// The index of the innermost loop, or [`NONE`].
+    loop_of: Vec<u32>,
+    loops: Vec<Loop>,
+}
+
+impl Stacks {
+    /// How many slots of the stack the iterators take, of the loops that go on at instruction `k`, if no more
+    /// than `depth` are in use.
+    pub(super) fn kept_by_loops(&self, k: usize, depth: u32) -> u32 {
+        match self.loops.get(self.within(self.loop_of[k], depth) as usize) {
+            Some(innermost) => innermost.depth,
+            None => 0,
+        }
+    }
+
+    /// The loop or, if that is over at such a depth, the innermost one around it that is not.
+    fn within(&self, mut index: u32, depth: u32) -> u32 {
+        while let Some(candidate) = self.loops.get(index as usize).filter(|it| it.depth > depth) {
+            index = candidate.outer;
+        }
+        index
+    }
+
+    /// The loop that goes on where its iterator is asked.
+    fn asking(&mut self, outer: u32, depth: u32) -> u32 {
+        if self.loops.get(outer as usize).is_some_and(|outer| outer.depth == depth) {
+            return outer;
+        }
+        self.loops.push(Loop { depth, outer });
+        self.loops.len() as u32 - 1
+    }
+}
+
+/// Walks all paths.
 ///
 /// `guarded_by` is the index in `guards` of each instruction's guard, or [`NONE`].
-pub(super) fn depths(
+pub(super) fn stacks(
     instructions: &[Instruction],
     guards: &[Guard],
     guarded_by: &[u32],
     stack_size: u32,
-) -> Result<Vec<u32>, RewriteError> {
-    let mut depths = vec![UNREACHED; instructions.len()];
+) -> Result<Stacks, RewriteError> {
+    let count = instructions.len();
+    let mut stacks = Stacks { depths: vec![UNREACHED; count], loop_of: vec![NONE; count], loops: Vec::new() };
     let mut guard_seen = vec![false; guards.len()];
-    // Where paths go on, and with what depth. Each instruction is walked once, so this stays short.
-    let mut paths = vec![(0, 0)];
-    while let Some((from, mut depth)) = paths.pop() {
+    // Where paths go on, with what depth and in which loop. Each instruction is walked once, so this stays short.
+    let mut paths = vec![(0, 0, NONE)];
+    while let Some((from, mut depth, mut innermost)) = paths.pop() {
         let mut k: usize = from;
         loop {
             let Some(instruction) = instructions.get(k) else {
@@ -44,13 +93,18 @@ pub(super) fn depths(
             if depth > stack_size {
                 return Err(wrong);
             }
-            if depths[k] != UNREACHED {
-                if depths[k] != depth {
+            if stacks.depths[k] != UNREACHED {
+                if stacks.depths[k] != depth {
                     return Err(wrong);
                 }
                 break;
             }
-            depths[k] = depth;
+            innermost = stacks.within(innermost, depth);
+            if instruction.opcode() == FOR_ITER {
+                innermost = stacks.asking(innermost, depth);
+            }
+            stacks.depths[k] = depth;
+            stacks.loop_of[k] = innermost;
 
             if guarded_by[k] != NONE {
                 let index = guarded_by[k] as usize;
@@ -59,7 +113,12 @@ pub(super) fn depths(
                     return Err(wrong);
                 }
                 if !std::mem::replace(&mut guard_seen[index], true) {
-                    paths.push((guard.handler as usize, guard.depth + 1 + u32::from(guard.lasti)));
+                    let handled_in = stacks.within(innermost, guard.depth);
+                    paths.push((
+                        guard.handler as usize,
+                        guard.depth + 1 + u32::from(guard.lasti),
+                        handled_in,
+                    ));
                 }
             }
             let after = |jumped| {
@@ -67,7 +126,7 @@ pub(super) fn depths(
                 u32::try_from(after).map_err(|_| wrong)
             };
             if instruction.target != NONE {
-                paths.push((instruction.target as usize, after(true)?));
+                paths.push((instruction.target as usize, after(true)?, innermost));
             }
             if !instruction.row.goes_on() {
                 break;
@@ -76,5 +135,5 @@ pub(super) fn depths(
             k += 1;
         }
     }
-    Ok(depths)
+    Ok(stacks)
 }

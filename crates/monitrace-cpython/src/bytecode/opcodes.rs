@@ -111,11 +111,17 @@ macro_rules! numbers {
 }
 
 numbers! {
-    CACHE CALL CALL_FUNCTION_EX BUILD_CONST_KEY_MAP BUILD_LIST BUILD_MAP BUILD_SET BUILD_SLICE
-    BUILD_STRING BUILD_TUPLE END_ASYNC_FOR EXTENDED_ARG FORMAT_VALUE JUMP_BACKWARD
-    JUMP_BACKWARD_NO_INTERRUPT JUMP_FORWARD KW_NAMES LOAD_CONST LOAD_FAST LOAD_GLOBAL MAKE_FUNCTION
-    NOP POP_JUMP_FORWARD_IF_TRUE POP_TOP PRECALL PUSH_EXC_INFO RAISE_VARARGS RERAISE RESUME
-    RETURN_GENERATOR RETURN_VALUE SEND SWAP UNPACK_EX UNPACK_SEQUENCE YIELD_VALUE
+    BEFORE_ASYNC_WITH BEFORE_WITH BUILD_CONST_KEY_MAP BUILD_LIST BUILD_MAP BUILD_SET BUILD_SLICE BUILD_STRING
+    BUILD_TUPLE CACHE CALL CALL_FUNCTION_EX CHECK_EG_MATCH COPY_FREE_VARS DELETE_ATTR DELETE_DEREF DELETE_FAST
+    DELETE_GLOBAL DELETE_NAME DELETE_SUBSCR DICT_MERGE DICT_UPDATE END_ASYNC_FOR EXTENDED_ARG FORMAT_VALUE
+    FOR_ITER GET_ANEXT IMPORT_STAR JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT JUMP_FORWARD JUMP_IF_FALSE_OR_POP
+    JUMP_IF_TRUE_OR_POP KW_NAMES LIST_APPEND LIST_EXTEND LOAD_CONST LOAD_FAST LOAD_GLOBAL LOAD_METHOD
+    MAKE_CELL MAKE_FUNCTION MAP_ADD NOP POP_EXCEPT POP_JUMP_BACKWARD_IF_FALSE POP_JUMP_BACKWARD_IF_NONE
+    POP_JUMP_BACKWARD_IF_NOT_NONE POP_JUMP_BACKWARD_IF_TRUE POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_NONE
+    POP_JUMP_FORWARD_IF_NOT_NONE POP_JUMP_FORWARD_IF_TRUE POP_TOP PRECALL PRINT_EXPR PUSH_EXC_INFO
+    RAISE_VARARGS RERAISE RESUME RETURN_GENERATOR RETURN_VALUE SEND SETUP_ANNOTATIONS SET_ADD SET_UPDATE
+    STORE_ATTR STORE_DEREF STORE_FAST STORE_GLOBAL STORE_NAME STORE_SUBSCR SWAP UNPACK_EX UNPACK_SEQUENCE
+    YIELD_VALUE
 }
 
 impl Row {
@@ -152,6 +158,87 @@ impl Row {
                 _ => unreachable!("the table's test finds every opcode whose effect depends on its argument"),
             },
         }
+    }
+
+    /// How many slots it may have taken from the stack when it raises; those below are as they were.
+    pub fn takes(&self, arg: u32) -> u32 {
+        let gives = match self.number {
+            // It takes its iterator only when that is at its end.
+            FOR_ITER => return 0,
+            LOAD_METHOD | BEFORE_WITH | BEFORE_ASYNC_WITH | PUSH_EXC_INFO | CHECK_EG_MATCH | SEND => 2,
+            UNPACK_SEQUENCE => i64::from(arg),
+            UNPACK_EX => i64::from((arg & 0xff) + 1 + (arg >> 8)),
+            PRECALL => i64::from(arg) + 2,
+            CACHE
+            | EXTENDED_ARG
+            | SWAP
+            | NOP
+            | RESUME
+            | KW_NAMES
+            | MAKE_CELL
+            | COPY_FREE_VARS
+            | SETUP_ANNOTATIONS
+            | JUMP_FORWARD
+            | JUMP_BACKWARD
+            | JUMP_BACKWARD_NO_INTERRUPT
+            | DELETE_NAME
+            | DELETE_GLOBAL
+            | DELETE_FAST
+            | DELETE_DEREF
+            | POP_TOP
+            | PRINT_EXPR
+            | IMPORT_STAR
+            | POP_EXCEPT
+            | RETURN_VALUE
+            | DELETE_ATTR
+            | STORE_NAME
+            | STORE_GLOBAL
+            | STORE_FAST
+            | STORE_DEREF
+            | DELETE_SUBSCR
+            | STORE_ATTR
+            | END_ASYNC_FOR
+            | STORE_SUBSCR
+            | LIST_APPEND
+            | SET_ADD
+            | LIST_EXTEND
+            | SET_UPDATE
+            | DICT_UPDATE
+            | DICT_MERGE
+            | MAP_ADD
+            | RAISE_VARARGS
+            | RERAISE
+            | POP_JUMP_BACKWARD_IF_FALSE
+            | POP_JUMP_BACKWARD_IF_NONE
+            | POP_JUMP_BACKWARD_IF_NOT_NONE
+            | POP_JUMP_BACKWARD_IF_TRUE
+            | POP_JUMP_FORWARD_IF_FALSE
+            | POP_JUMP_FORWARD_IF_NONE
+            | POP_JUMP_FORWARD_IF_NOT_NONE
+            | POP_JUMP_FORWARD_IF_TRUE
+            | JUMP_IF_FALSE_OR_POP
+            | JUMP_IF_TRUE_OR_POP => 0,
+            _ => 1,
+        };
+        u32::try_from(gives - self.effect(arg, false)).unwrap_or(0)
+    }
+
+    /// Whether it goes one way or the other, as `BRANCH_LEFT` and `BRANCH_RIGHT` tell.
+    pub fn is_branch(&self) -> bool {
+        matches!(
+            self.number,
+            FOR_ITER
+                | JUMP_IF_FALSE_OR_POP
+                | JUMP_IF_TRUE_OR_POP
+                | POP_JUMP_BACKWARD_IF_FALSE
+                | POP_JUMP_BACKWARD_IF_NONE
+                | POP_JUMP_BACKWARD_IF_NOT_NONE
+                | POP_JUMP_BACKWARD_IF_TRUE
+                | POP_JUMP_FORWARD_IF_FALSE
+                | POP_JUMP_FORWARD_IF_NONE
+                | POP_JUMP_FORWARD_IF_NOT_NONE
+                | POP_JUMP_FORWARD_IF_TRUE
+        )
     }
 
     /// Whether the next instruction is reached without a jump.

@@ -1,15 +1,14 @@
 //! Where events can be hooked. It owns the rules for each event and must never write code.
 //!
-//! A place belongs to one instruction and stands before or behind it, or where it raises. To add an
-//! event, add its rule to `find_places` and its side to `side`. What stands on an edge of its own (a
-//! taken branch) needs a block out of line, as `assemble` appends gates and landings.
+//! A place belongs to one instruction and stands on one [`Side`] of it. To add an event, add its rule to
+//! `find_places`.
 
-use super::depth::{Guard, UNREACHED, depths};
+use super::depth::{Guard, Stacks, UNREACHED, stacks};
 use super::instruction::{Instruction, NONE, decode};
 use super::line_table::{Cursor, Position};
 use super::opcodes::{
-    CALL, CALL_FUNCTION_EX, END_ASYNC_FOR, KW_NAMES, PRECALL, RERAISE, RESUME, RETURN_VALUE, SEND,
-    YIELD_VALUE,
+    CALL, CALL_FUNCTION_EX, END_ASYNC_FOR, FOR_ITER, GET_ANEXT, JUMP_BACKWARD, JUMP_FORWARD, KW_NAMES,
+    PRECALL, RERAISE, RESUME, RETURN_GENERATOR, RETURN_VALUE, SEND, YIELD_VALUE,
 };
 use super::{CodeBytes, RewriteError, exception_table};
 use monitrace_core::{ByteOffset, Event, UnitIndex};
@@ -20,13 +19,15 @@ use std::collections::HashMap;
 pub struct Place {
     /// What happens there.
     pub event: Event,
-    /// The instruction that it happens to, in bytes of the original: where it starts or, for calls, where
-    /// its opcode is.
+    /// Where its hook stands.
+    pub side: Side,
+    /// The instruction that it happens to, in bytes of the original: where it starts, for `LINE` and
+    /// `INSTRUCTION`, else where its opcode is. For those of [`RAISING`] it is known when they happen.
     pub offset: ByteOffset,
     /// The line of that instruction.
     pub line: Option<u32>,
-    /// How many slots of the stack are in use before the hook. The value of a `PY_RETURN` is the
-    /// topmost of them.
+    /// How many slots of the stack are in use before the hook. The value of a `PY_RETURN` or `PY_YIELD` and
+    /// the exception of an `EXCEPTION_HANDLED` are the topmost of them.
     pub depth: u32,
     /// A handler that is also reached by re-raising, which restores an earlier instruction's position:
     /// only when running can it be told whether that was on this line. The position, in units of the
@@ -34,7 +35,12 @@ pub struct Place {
     pub restores_position: bool,
     /// Where a `CALL` finds what is called, below the hook.
     pub call: Option<Operands>,
+    /// Where a jump or a branch goes, in bytes of the original.
+    pub destination: Option<ByteOffset>,
 }
+
+/// The events that gates tell of: they have one place for the whole code object, at these indices.
+pub const RAISING: [Event; 4] = [Event::Raise, Event::Reraise, Event::PyUnwind, Event::PyThrow];
 
 /// What the stack holds when a call is about to be made, from the bottom up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,23 +67,19 @@ impl Operands {
 
 /// On which side of its instruction a place stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
+    /// What is raised passes it on its way in.
+    Handler,
     /// Only what comes from another line passes it.
     BeforeFromOtherLine,
     /// All that reaches the instruction passes it.
     Before,
     /// All that goes on from the instruction passes it.
     Behind,
-}
-
-/// `None`: it has no hook of its own, what is raised passes a gate.
-pub(super) fn side(event: Event) -> Option<Side> {
-    match event {
-        Event::Line => Some(Side::BeforeFromOtherLine),
-        Event::PyStart | Event::CReturn => Some(Side::Behind),
-        Event::CRaise => None,
-        _ => Some(Side::Before),
-    }
+    /// Only what jumps from the instruction passes it.
+    Taken,
+    /// It has no hook of its own: what is raised passes a gate.
+    Raising,
 }
 
 /// A code object taken apart: its instructions, the depth of the stack, and all places.
@@ -85,7 +87,7 @@ pub(super) fn side(event: Event) -> Option<Side> {
 pub struct Analysis {
     pub(super) instructions: Vec<Instruction>,
     pub(super) positions: Vec<Position>,
-    pub(super) depths: Vec<u32>,
+    stacks: Stacks,
     pub(super) guards: Vec<Guard>,
     /// The index of each instruction's guard, or [`NONE`].
     pub(super) guarded_by: Vec<u32>,
@@ -98,6 +100,7 @@ pub struct Analysis {
     pub(super) stack_size: u32,
     pub(super) const_count: u32,
     pub(super) line_table_length: usize,
+    is_generator: bool,
 }
 
 impl Analysis {
@@ -131,11 +134,11 @@ impl Analysis {
             guards.push(Guard { handler, depth: entry.depth, lasti: entry.lasti, alike });
         }
 
-        let depths = depths(&decoded.instructions, &guards, &guarded_by, code.stack_size)?;
+        let stacks = stacks(&decoded.instructions, &guards, &guarded_by, code.stack_size)?;
         let mut analysis = Analysis {
             instructions: decoded.instructions,
             positions,
-            depths,
+            stacks,
             guards,
             guarded_by,
             places: Vec::new(),
@@ -145,6 +148,7 @@ impl Analysis {
             stack_size: code.stack_size,
             const_count: code.const_count,
             line_table_length: code.line_table.len(),
+            is_generator: code.is_generator,
         };
         analysis.check_handlers()?;
         analysis.find_places();
@@ -159,19 +163,19 @@ impl Analysis {
     /// How many slots of the stack are in use before the instruction that contains this unit of the
     /// original; `None` if there is none or no path reaches it.
     pub fn depth_before(&self, unit: UnitIndex) -> Option<u32> {
-        self.containing(unit).map(|k| self.depths[k])
+        self.containing(unit).map(|k| self.stacks.depths[k])
     }
 
     /// The index of the instruction that contains this unit, if a path reaches it.
     pub(super) fn containing(&self, unit: UnitIndex) -> Option<usize> {
         let behind = self.instructions.partition_point(|instruction| instruction.start <= unit.0);
         let k = behind.checked_sub(1)?;
-        (unit.0 < self.instructions[k].end() && self.depths[k] != UNREACHED).then_some(k)
+        (unit.0 < self.instructions[k].end() && self.stacks.depths[k] != UNREACHED).then_some(k)
     }
 
     /// Whether a path leads to an instruction.
     pub(super) fn is_reached(&self, k: usize) -> bool {
-        self.depths[k] != UNREACHED
+        self.stacks.depths[k] != UNREACHED
     }
 
     pub(super) fn opcode(&self, k: usize) -> u8 {
@@ -193,6 +197,38 @@ impl Analysis {
         self.opcode(k) == RERAISE && self.instructions[k].arg != 0
     }
 
+    /// How many slots of the stack are in use before an instruction, or [`UNREACHED`].
+    pub(super) fn depth(&self, k: usize) -> u32 {
+        self.stacks.depths[k]
+    }
+
+    /// How many slots of the stack are kept while an exception from instruction `k`, which leaves so many as they
+    /// were, is told of: at least those for the handler, and more if loops go on below, whose iterators may run
+    /// code of their own when they are dropped.
+    pub(super) fn kept(&self, k: usize, untouched: u32, for_handler: u32) -> u32 {
+        self.stacks.kept_by_loops(k, untouched).max(for_handler)
+    }
+
+    /// How many slots of the stack are as they were if an instruction raises.
+    pub(super) fn untouched(&self, k: usize) -> u32 {
+        let instruction = &self.instructions[k];
+        self.stacks.depths[k].saturating_sub(instruction.row.takes(instruction.arg))
+    }
+
+    /// The depths of the stack behind an instruction: where it goes on, and where it jumps.
+    pub(super) fn depths_behind(&self, k: usize) -> impl Iterator<Item = u32> {
+        let instruction = &self.instructions[k];
+        let next = instruction.row.goes_on().then(|| self.stacks.depths[k + 1]);
+        let target = (instruction.target != NONE).then(|| self.stacks.depths[instruction.target as usize]);
+        next.into_iter().chain(target)
+    }
+
+    /// Whether what an instruction raises is the program's: not what sets the frame up. A generator that has not
+    /// begun stands at its making when something is thrown into it.
+    pub(super) fn is_gated(&self, k: usize) -> bool {
+        k >= self.first || self.opcode(k) == RETURN_GENERATOR
+    }
+
     /// The function begins behind this instruction.
     pub(super) fn is_start(&self, k: usize) -> bool {
         self.opcode(k) == RESUME && self.instructions[k].arg == 0
@@ -207,13 +243,37 @@ impl Analysis {
         }
     }
 
-    /// Whether a hook may stand between an instruction and the one in front of it.
+    /// Whether any block may stand between an instruction and the one in front of it.
     fn can_part_from_previous(&self, k: usize) -> bool {
         match self.opcode(k - 1) {
             KW_NAMES | PRECALL => false,
             SEND => self.opcode(k) != YIELD_VALUE,
             _ => self.opcode(k) != RESUME,
         }
+    }
+
+    /// Whether a hook may stand directly before an instruction: see `assemble` for one behind a `SEND`.
+    fn can_be_hooked(&self, k: usize) -> bool {
+        self.can_part_from_previous(k) || (self.opcode(k) == YIELD_VALUE && self.opcode(k - 1) == SEND)
+    }
+
+    /// Whether a block may stand behind an instruction that goes on.
+    fn can_be_hooked_behind(&self, k: usize) -> bool {
+        k + 1 < self.instructions.len() && self.can_part_from_previous(k + 1)
+    }
+
+    /// Whether a block may stand where an instruction jumps, and where that is.
+    fn taken(&self, k: usize) -> Option<usize> {
+        let target = self.instructions[k].target;
+        let target = (target != NONE).then_some(target as usize)?;
+        (target > self.first && self.can_part_from_previous(target)).then_some(target)
+    }
+
+    /// Where an `async for` goes when its iterator is at its end, for the `SEND` that asks for the next item.
+    fn end_of_async_for(&self, send: usize) -> Option<usize> {
+        let anext = send.checked_sub(2).filter(|&k| self.opcode(k) == GET_ANEXT)?;
+        let handler = self.guards.get(self.guarded_by[anext] as usize)?.handler as usize;
+        (self.opcode(handler) == END_ASYNC_FOR).then_some(handler)
     }
 
     fn find_places(&mut self) {
@@ -225,7 +285,7 @@ impl Analysis {
         let mut entered_from_other_line = vec![false; count];
         let mut restores_position = vec![false; count];
         for k in 0..count {
-            if self.depths[k] == UNREACHED {
+            if self.stacks.depths[k] == UNREACHED {
                 continue;
             }
             let instruction = &self.instructions[k];
@@ -242,31 +302,98 @@ impl Analysis {
                 restores_position[handler] |= guard.lasti && self.restores_position(k);
             }
         }
-        if self.is_start(first) && self.depths[first] != UNREACHED {
-            self.add_place(Event::PyStart, first, first);
+        for event in RAISING {
+            self.add_place(event, Side::Raising, first, first);
         }
-        for (k, &entered) in entered_from_other_line.iter().enumerate().skip(first + 1) {
-            if self.depths[k] == UNREACHED {
+        if self.is_start(first) && self.stacks.depths[first] != UNREACHED {
+            self.add_place(Event::PyStart, Side::Behind, first, first);
+        }
+        let mut is_handler = vec![false; count];
+        let mut ends_async_for = vec![None; count];
+        for k in first..count {
+            if let Some(guard) = self.guards.get(self.guarded_by[k] as usize) {
+                is_handler[guard.handler as usize] |= self.is_reached(k);
+            }
+            if self.opcode(k) == SEND
+                && let Some(end) = self.end_of_async_for(k)
+            {
+                ends_async_for[end] = Some(k);
+            }
+        }
+        let mut told_of = first;
+        for k in first + 1..count {
+            if self.stacks.depths[k] == UNREACHED {
                 continue;
+            }
+            if is_handler[k] {
+                self.add_place(Event::ExceptionHandled, Side::Handler, k, k);
             }
             let opcode = self.opcode(k);
             let has_line = self.positions[k].line().is_some();
             // END_ASYNC_FOR ends a loop whose line has been reported; CPython leaves it out too.
-            if entered && has_line && opcode != END_ASYNC_FOR && self.can_part_from_previous(k) {
-                self.add_place(Event::Line, k, k).restores_position = restores_position[k];
+            let is_line = entered_from_other_line[k] && has_line && opcode != END_ASYNC_FOR;
+            if is_line && self.can_part_from_previous(k) {
+                let place = self.add_place(Event::Line, Side::BeforeFromOtherLine, k, k);
+                place.restores_position = restores_position[k];
             }
-            if opcode == RETURN_VALUE {
-                self.add_place(Event::PyReturn, k, k);
+            let call = self.call_that_begins(k);
+            // Nothing stands between the parts of a call: all are told of before the first.
+            if k > told_of && opcode != RESUME && self.can_be_hooked(k) {
+                told_of = call.map_or(k, |(call, _)| call);
+                for to in k..=told_of {
+                    self.add_place(Event::Instruction, Side::Before, k, to);
+                }
             }
-            if self.is_start(k) {
-                self.add_place(Event::PyStart, k, k);
+            match opcode {
+                RETURN_VALUE => {
+                    if self.is_generator {
+                        self.add_place(Event::StopIteration, Side::Before, k, k);
+                    }
+                    self.add_place(Event::PyReturn, Side::Before, k, k);
+                }
+                YIELD_VALUE => {
+                    self.add_place(Event::PyYield, Side::Before, k, k);
+                }
+                JUMP_FORWARD | JUMP_BACKWARD if self.can_be_hooked(k) => {
+                    let target = self.start_of(self.instructions[k].target as usize);
+                    self.add_place(Event::Jump, Side::Before, k, k).destination = Some(target);
+                }
+                RESUME => {
+                    let event = if self.is_start(k) { Event::PyStart } else { Event::PyResume };
+                    self.add_place(event, Side::Behind, k, k);
+                }
+                _ => {}
             }
-            if let Some((call, operands)) = self.call_that_begins(k) {
-                self.add_place(Event::Call, k, call).call = Some(operands);
-                // Nothing stands between the parts of a call, so these three are always next to each other.
-                self.add_place(Event::CReturn, call, call);
-                self.add_place(Event::CRaise, call, call);
+            if let Some((call, operands)) = call {
+                // These three are always next to each other.
+                self.add_place(Event::Call, Side::Before, k, call).call = Some(operands);
+                self.add_place(Event::CReturn, Side::Behind, call, call);
+                self.add_place(Event::CRaise, Side::Raising, call, call);
             }
+            self.add_branches(k, ends_async_for[k]);
+        }
+    }
+
+    /// Adds the places on the two ways that lead away from an instruction. `async_for` is the `SEND` of the
+    /// loop that ends with it.
+    fn add_branches(&mut self, k: usize, async_for: Option<usize>) {
+        let opcode = self.opcode(k);
+        let is_branch = self.instructions[k].row.is_branch();
+        let left = if is_branch { Some(k) } else { async_for };
+        if let Some(to) = left.filter(|_| self.can_be_hooked_behind(k)) {
+            let event = if is_branch { Event::BranchLeft } else { Event::BranchRight };
+            let next = self.start_of(k + 1);
+            self.add_place(event, Side::Behind, k, to).destination = Some(next);
+        }
+        let Some(target) = self.taken(k) else { return };
+        if matches!(opcode, FOR_ITER | SEND) {
+            self.add_place(Event::StopIteration, Side::Taken, k, k);
+        }
+        let is_async_for = opcode == SEND && self.end_of_async_for(k).is_some();
+        if is_branch || is_async_for {
+            let event = if is_branch { Event::BranchRight } else { Event::BranchLeft };
+            let target = self.start_of(target);
+            self.add_place(event, Side::Taken, k, k).destination = Some(target);
         }
     }
 
@@ -281,34 +408,43 @@ impl Analysis {
             PRECALL if k == 0 || opcode(k - 1) != Some(KW_NAMES) => (k + 1, Operands::Each(arg(k))),
             _ => return None,
         };
-        let is_whole = call == k || (opcode(call) == Some(CALL) && self.depths[call] == self.depths[k]);
-        (is_whole && self.depths[k] >= operands.slots()).then_some((call, operands))
+        let is_whole =
+            call == k || (opcode(call) == Some(CALL) && self.stacks.depths[call] == self.stacks.depths[k]);
+        (is_whole && self.stacks.depths[k] >= operands.slots()).then_some((call, operands))
     }
 
     /// Adds a place that stands at instruction `k` and happens to instruction `to`.
-    fn add_place(&mut self, event: Event, k: usize, to: usize) -> &mut Place {
+    fn add_place(&mut self, event: Event, side: Side, k: usize, to: usize) -> &mut Place {
         let instruction = &self.instructions[to];
         let unit = match event {
-            Event::Call | Event::CReturn | Event::CRaise => instruction.opcode_unit(),
-            _ => instruction.start,
+            Event::Line | Event::Instruction => instruction.start,
+            _ => instruction.opcode_unit(),
         };
-        let depth = match side(event) {
-            Some(Side::Behind) => {
+        let depth = match side {
+            Side::Behind => {
                 let effect = self.instructions[k].row.effect(self.instructions[k].arg, false);
-                u32::try_from(i64::from(self.depths[k]) + effect).unwrap_or(0)
+                u32::try_from(i64::from(self.stacks.depths[k]) + effect).unwrap_or(0)
             }
-            _ => self.depths[k],
+            Side::Taken => self.stacks.depths[self.instructions[k].target as usize],
+            _ => self.stacks.depths[k],
         };
         self.instruction_of.push(k as u32);
         self.places.push(Place {
             event,
+            side,
             offset: ByteOffset::from(UnitIndex(unit)),
             line: self.positions[to].line(),
             depth,
             restores_position: false,
             call: None,
+            destination: None,
         });
         let last = self.places.len() - 1;
         &mut self.places[last]
+    }
+
+    /// Where an instruction starts.
+    fn start_of(&self, k: usize) -> ByteOffset {
+        ByteOffset::from(UnitIndex(self.instructions[k].start))
     }
 }

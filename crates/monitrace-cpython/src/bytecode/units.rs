@@ -2,7 +2,6 @@
 //! what an instruction does.
 
 use monitrace_core::UnitIndex;
-use std::ops::Range;
 
 /// The line of an instruction behind which the function begins: no other line equals it.
 pub(super) const START: i32 = -2;
@@ -24,17 +23,19 @@ pub(super) struct Moved {
     pub(super) own: u32,
     /// Its last unit, inline caches included, hooks behind it not.
     pub(super) last: u32,
-    /// What its hooks stand for in the original, but for those of lines.
-    pub(super) hooked: u32,
 }
 
-/// A block that belongs to no instruction.
+/// Units that are no instruction of the original: those of one hook, gate, edge or landing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
     /// Its first unit in the copy.
     pub(super) start: u32,
+    /// The unit behind its last.
+    pub(super) end: u32,
     /// The unit of the original that it stands for.
     pub(super) stands_for: u32,
+    /// What a frame that is about to run its first unit runs next.
+    pub(super) next: Next,
 }
 
 /// What a frame runs next, in units of the original.
@@ -46,7 +47,7 @@ pub enum Next {
     Own(UnitIndex),
     /// What follows this instruction when it goes on.
     Behind(UnitIndex),
-    /// A gate or a landing, which belong to no instruction of the original.
+    /// Something that no other copy has to have: a gate, the middle of a hook, a landing.
     Elsewhere,
 }
 
@@ -57,11 +58,7 @@ pub struct UnitMap {
     pub(super) moved: Box<[Moved]>,
     /// How many units the original has.
     pub(super) original_length: u32,
-    /// The end of what belongs to instructions.
-    pub(super) in_line: u32,
-    /// The gates' units.
-    pub(super) gates: Box<[Range<u32>]>,
-    /// What comes behind: the gate of what leaves the frame, and the landing.
+    /// In order.
     pub(super) blocks: Box<[Block]>,
 }
 
@@ -72,38 +69,39 @@ impl UnitMap {
     /// hook stand for its place, those of a gate for its handler, those of a landing for the instruction
     /// that the frame has left or enters.
     pub fn original_unit(&self, copy: UnitIndex) -> UnitIndex {
-        if copy.0 >= self.in_line {
-            let block = self.blocks.iter().rev().find(|block| block.start <= copy.0);
-            return UnitIndex(block.map_or(0, |block| block.stands_for));
+        if let Some(block) = self.block(copy) {
+            return UnitIndex(block.stands_for);
         }
         let k = self.owner(copy);
         let Some(moved) = self.moved.get(k) else {
             return UnitIndex(0);
         };
-        if copy.0 > moved.last || (moved.past..moved.own).contains(&copy.0) {
-            return UnitIndex(moved.hooked);
-        }
-        // A copy's instruction is never shorter than the original, so a hook before it clamps.
-        UnitIndex((self.end(k) - 1).saturating_sub(moved.last - copy.0).max(moved.original))
+        // A copy's instruction is never shorter than the original, so what stands before it clamps.
+        UnitIndex((self.end(k) - 1).saturating_sub(moved.last.saturating_sub(copy.0)).max(moved.original))
     }
 
     /// What a frame that is about to run a unit of the copy runs next.
     pub fn next(&self, copy: UnitIndex) -> Next {
+        if let Some(block) = self.block(copy) {
+            return if copy.0 == block.start { block.next } else { Next::Elsewhere };
+        }
         match self.moved.get(self.owner(copy)) {
-            Some(moved) if copy.0 < self.in_line && !self.gates.iter().any(|gate| gate.contains(&copy.0)) => {
+            None => Next::Elsewhere,
+            Some(moved) => {
                 let unit = UnitIndex(moved.original);
                 let has_passed_hooks = moved.past < moved.own && moved.own <= copy.0;
-                match copy.0 {
-                    at if at > moved.last => Next::Behind(unit),
-                    _ if has_passed_hooks => Next::Own(unit),
-                    _ => Next::Instruction(unit),
-                }
+                if has_passed_hooks { Next::Own(unit) } else { Next::Instruction(unit) }
             }
-            _ => Next::Elsewhere,
         }
     }
 
-    /// The index of the instruction that a unit of the copy belongs to, if that is in line.
+    /// The block that a unit of the copy is in.
+    fn block(&self, copy: UnitIndex) -> Option<&Block> {
+        let behind = self.blocks.partition_point(|block| block.start <= copy.0);
+        self.blocks[..behind].last().filter(|block| copy.0 < block.end)
+    }
+
+    /// The index of the instruction that a unit of the copy belongs to.
     fn owner(&self, copy: UnitIndex) -> usize {
         self.moved.partition_point(|moved| moved.first <= copy.0).saturating_sub(1)
     }

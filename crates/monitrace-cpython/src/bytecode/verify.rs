@@ -12,6 +12,7 @@ use monitrace_core::UnitIndex;
 struct Step {
     row: &'static Row,
     arg: u32,
+    start: usize,
     /// The unit of its opcode, without `EXTENDED_ARG`s.
     opcode_unit: usize,
     end: usize,
@@ -85,9 +86,9 @@ fn walk(code: &CodeBytes<'_>, mut paths: Vec<(usize, i64)>) -> Result<u32, Rewri
             return Err(RewriteError::Stack(here));
         }
         if let Some(entry) = guard(&entries, step.opcode_unit) {
-            // What raises may have taken its operands already. PUSH_EXC_INFO, which never raises, is
-            // guarded like what it makes room for.
-            let kept = if step.row.name == "PUSH_EXC_INFO" { depth } else { left };
+            // What raises may have taken its operands already, but FOR_ITER keeps its iterator. PUSH_EXC_INFO, which
+            // never raises, is guarded like what it makes room for.
+            let kept = if matches!(step.row.name, "PUSH_EXC_INFO" | "FOR_ITER") { depth } else { left };
             if kept < entry.depth.into() {
                 return Err(RewriteError::Stack(here));
             }
@@ -96,6 +97,8 @@ fn walk(code: &CodeBytes<'_>, mut paths: Vec<(usize, i64)>) -> Result<u32, Rewri
         let distance = step.arg as usize;
         match step.row.jump {
             Jump::No => {}
+            // A hook's, which is never taken.
+            Jump::Forward if step.row.name == "POP_JUMP_FORWARD_IF_TRUE" && is_in_send(&steps, step) => {}
             Jump::Forward => paths.push((step.end + distance, left + gives_jumping)),
             Jump::Backward => {
                 let target = step.end.checked_sub(distance).ok_or(RewriteError::Jump(here))?;
@@ -130,7 +133,7 @@ fn steps(code: &CodeBytes<'_>) -> Result<Vec<Option<Step>>, RewriteError> {
         if row.name == "CACHE" || end > units.len() {
             return Err(RewriteError::Malformed(UnitIndex(at as u32)));
         }
-        steps[start] = Some(Step { row, arg, opcode_unit: at, end });
+        steps[start] = Some(Step { row, arg, start, opcode_unit: at, end });
         (start, at, arg) = (end, end, 0);
     }
     if start == units.len() { Ok(steps) } else { Err(RewriteError::Malformed(UnitIndex(start as u32))) }
@@ -140,6 +143,23 @@ fn steps(code: &CodeBytes<'_>) -> Result<Vec<Option<Step>>, RewriteError> {
 fn guard(entries: &[Entry], unit: usize) -> Option<&Entry> {
     let behind = entries.partition_point(|entry| entry.start as usize <= unit);
     entries[..behind].last().filter(|entry| unit < entry.end as usize)
+}
+
+/// Whether this is the jump of a hook between `SEND` and `YIELD_VALUE`, which is never taken. It leads where the
+/// jump of `SEND` does, for `gen.throw` looks for that in the unit before `YIELD_VALUE`.
+fn is_in_send(steps: &[Option<Step>], jump: &Step) -> bool {
+    let before = |start: usize| steps[..start].iter().rev().flatten().next();
+    let mut start = jump.start;
+    while let Some(load) = before(start).filter(|load| load.row.name == "LOAD_CONST") {
+        match before(load.start) {
+            Some(send) if send.row.name == "SEND" => {
+                return send.end + send.arg as usize == jump.end + jump.arg as usize && jump.arg < 256;
+            }
+            Some(hook) if hook.row.name == "POP_JUMP_FORWARD_IF_TRUE" => start = hook.start,
+            _ => break,
+        }
+    }
+    false
 }
 
 /// What must stand next to what, and which indices exist.
@@ -269,6 +289,10 @@ mod tests {
                 let (takes, gives, gives_jumping) = takes_and_gives(row.name, arg.into());
                 assert_eq!(gives - takes, row.effect(arg, false), "{} {arg}", row.name);
                 assert_eq!(gives_jumping - takes, row.effect(arg, true), "{} {arg}", row.name);
+                let taken = i64::from(row.takes(arg));
+                // It keeps its iterator when it raises, and what gives back what it has taken may have kept it.
+                let keeps = row.name == "FOR_ITER" || row.name == "PREP_RERAISE_STAR";
+                assert!(taken == takes || keeps, "{} {arg}: {taken}", row.name);
                 assert_eq!(!ends_path(row.name), row.goes_on(), "{}", row.name);
             }
         }

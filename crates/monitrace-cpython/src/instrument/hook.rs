@@ -2,13 +2,16 @@
 //!
 //! The rewritten bytecode loads the hook and jumps if it is true. It never is: `nb_bool` does the
 //! work and answers 0, or -1 with an exception set. A hook is switched off by writing a jump over
-//! its first unit. A gate (see `bytecode`) is a hook that is never off and has no place of its own.
+//! its first unit. A gate (see `bytecode`) is a hook that is never off, never raises and has no place of its
+//! own: what its callbacks raise takes the place of the exception that passes.
 //! A hook owns its boxed position, borrows everything else from the record of its code
 //! object, and must check that record before it reads anything: a hook can outlive its code.
 
 use super::calls::{Call, Places};
 use super::records::Instrumented;
-use crate::bytecode::Operands;
+use super::stops;
+use crate::bytecode::opcodes::{JUMP_BACKWARD_NO_INTERRUPT, NOP, RETURN_GENERATOR, YIELD_VALUE};
+use crate::bytecode::{Operands, Place, RAISING, Side};
 use crate::ffi::classobject::{PyMethod_Type, PyMethodObject};
 use crate::ffi::code::CodeUnit;
 use crate::ffi::frame::InterpreterFrame;
@@ -18,7 +21,7 @@ use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply, UnitInde
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,11 +42,14 @@ pub(super) struct Hook {
     place: u32,
     unit: u32,
     depth: u32,
+    /// 0 if the place has none.
     line: u32,
     offset: ByteOffset,
+    destination: ByteOffset,
     /// The first unit while the hook is switched off.
     covered: Cell<Option<CodeUnit>>,
     event: Event,
+    side: Side,
     skip: u8,
     wakes_mover: bool,
     restores_position: bool,
@@ -51,28 +57,19 @@ pub(super) struct Hook {
 }
 
 /// What a hook is made from.
-pub(super) struct HookParts {
+pub(super) struct HookParts<'a> {
     /// The code object that the program knows; borrowed.
     pub(super) code: *mut ffi::PyObject,
     /// Its number.
     pub(super) id: CodeId,
-    pub(super) event: Event,
-    pub(super) place: u32,
+    /// The place and its index; `None` for gates.
+    pub(super) place: Option<(usize, &'a Place)>,
     /// The hook's first unit in the copy.
     pub(super) unit: u32,
     /// The units that a switched-off hook jumps over.
     pub(super) skip: u8,
-    /// Values on the stack before the hook.
-    pub(super) depth: u32,
-    pub(super) offset: ByteOffset,
-    /// 0 if the place has none.
-    pub(super) line: u32,
     /// Whether a frame that waits further down the stack is to be moved after this place.
     pub(super) wakes_mover: bool,
-    /// See `bytecode::Place::restores_position`.
-    pub(super) restores_position: bool,
-    /// See `bytecode::Place::call`.
-    pub(super) call: Option<Operands>,
 }
 
 struct HookType(*mut ffi::PyTypeObject);
@@ -109,10 +106,9 @@ fn hook_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
 
 impl Hook {
     /// Makes a hook that belongs to no record yet.
-    pub(super) fn make(py: Python<'_>, parts: &HookParts) -> PyResult<Py<PyAny>> {
-        let boxed = if parts.event == Event::Line { parts.line } else { parts.offset.0 };
-        let position = boxed.into_pyobject(py)?.into_any().unbind();
+    pub(super) fn make(py: Python<'_>, parts: &HookParts<'_>) -> PyResult<Py<PyAny>> {
         let hook_type = hook_type(py)?;
+        let (index, place) = parts.place.unzip();
         // SAFETY: the type's basic size is that of Hook and it has no items and no GC header.
         let hook = unsafe { ffi::PyType_GenericAlloc(hook_type, 0) }.cast::<Hook>();
         if hook.is_null() {
@@ -123,20 +119,24 @@ impl Hook {
         // ManuallyDrop keeps its count untouched.
         unsafe {
             let code = std::mem::transmute::<*mut ffi::PyObject, Py<PyAny>>(parts.code);
-            let site = Site { code, position: position.into(), id: Some(parts.id), destination: None };
+            let site = Site { code, position: OnceCell::new(), id: Some(parts.id), destination: None };
             ptr::addr_of_mut!((*hook).site).write(ManuallyDrop::new(site));
             ptr::addr_of_mut!((*hook).record).write(Cell::new(ptr::null()));
-            ptr::addr_of_mut!((*hook).place).write(parts.place);
+            ptr::addr_of_mut!((*hook).place).write(index.map_or(u32::MAX, |index| index as u32));
             ptr::addr_of_mut!((*hook).unit).write(parts.unit);
-            ptr::addr_of_mut!((*hook).depth).write(parts.depth);
-            ptr::addr_of_mut!((*hook).line).write(parts.line);
-            ptr::addr_of_mut!((*hook).offset).write(parts.offset);
+            ptr::addr_of_mut!((*hook).depth).write(place.map_or(0, |place| place.depth));
+            ptr::addr_of_mut!((*hook).line).write(place.and_then(|place| place.line).unwrap_or(0));
+            ptr::addr_of_mut!((*hook).offset).write(place.map_or(ByteOffset(0), |place| place.offset));
+            let destination = place.and_then(|place| place.destination);
+            ptr::addr_of_mut!((*hook).destination).write(destination.unwrap_or_default());
             ptr::addr_of_mut!((*hook).covered).write(Cell::new(None));
-            ptr::addr_of_mut!((*hook).event).write(parts.event);
+            ptr::addr_of_mut!((*hook).event).write(place.map_or(Event::Raise, |place| place.event));
+            ptr::addr_of_mut!((*hook).side).write(place.map_or(Side::Raising, |place| place.side));
             ptr::addr_of_mut!((*hook).skip).write(parts.skip);
             ptr::addr_of_mut!((*hook).wakes_mover).write(parts.wakes_mover);
-            ptr::addr_of_mut!((*hook).restores_position).write(parts.restores_position);
-            ptr::addr_of_mut!((*hook).call).write(parts.call);
+            let restores = place.is_some_and(|place| place.restores_position);
+            ptr::addr_of_mut!((*hook).restores_position).write(restores);
+            ptr::addr_of_mut!((*hook).call).write(place.and_then(|place| place.call));
             Ok(Bound::from_owned_ptr(py, hook.cast()).unbind())
         }
     }
@@ -148,6 +148,16 @@ impl Hook {
 
     pub(super) fn place(&self) -> usize {
         self.place as usize
+    }
+
+    /// How many values are on the stack before the hook.
+    pub(super) fn depth(&self) -> usize {
+        self.depth as usize
+    }
+
+    /// Whether it stands where a loop ends.
+    pub(super) fn is_of_end(&self) -> bool {
+        self.event == Event::StopIteration && self.side == Side::Taken
     }
 
     pub(super) fn offset(&self) -> ByteOffset {
@@ -168,6 +178,11 @@ impl Hook {
                 // What was noted before a call is to be taken out behind it, whoever listens then.
                 !places.tools_for_ends(scope).is_empty() || record.calls().has(places)
             }
+            Event::StopIteration => match self.side {
+                Side::Taken => record.stops().has(self),
+                // It notes what loops elsewhere may want to know.
+                _ => true,
+            },
             _ => !scope.state(self.place()).active().is_empty(),
         }
     }
@@ -204,6 +219,16 @@ impl Hook {
         }
         super::monitor().enter(record.scope());
         let told = match self.event {
+            _ if self.side == Side::Raising => {
+                self.fire_gate(py, record);
+                Ok(())
+            }
+            Event::ExceptionHandled => {
+                self.fire_handled(py, record);
+                Ok(())
+            }
+            Event::StopIteration if self.side == Side::Taken => self.fire_end(py, record),
+            Event::StopIteration => self.note_end(py, record),
             Event::PyStart => {
                 self.stand_at_resume(record);
                 let told = self.fire_place(record);
@@ -212,7 +237,6 @@ impl Hook {
             }
             Event::Call => self.fire_call(py, record),
             Event::CReturn => self.fire_return(py, record),
-            Event::CRaise => self.fire_gate(py, record),
             _ => self.fire_place(record),
         };
         match told {
@@ -235,13 +259,14 @@ impl Hook {
         let payload = match self.event {
             Event::Line if self.restores_position && self.comes_from_its_line(record) => return Ok(()),
             Event::Line => Payload::Line(self.line),
-            Event::PyReturn => match self.operand(record, 1) {
+            Event::PyReturn | Event::PyYield => match self.operand(record, 1) {
                 Some(operand) => {
                     value = operand;
                     Payload::Value(as_object(&value))
                 }
                 None => return Ok(()),
             },
+            Event::Jump | Event::BranchLeft | Event::BranchRight => Payload::Destination(self.destination),
             _ => Payload::None,
         };
         let firing: Firing<'_, CPython> =
@@ -294,27 +319,89 @@ impl Hook {
         told
     }
 
-    /// On the way of an exception: if it comes from a call that was noted, tells of its end.
-    fn fire_gate(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
-        let Some(frame) = self.frame(record) else { return Ok(()) };
-        let Some(call) = record.calls().take(frame) else { return Ok(()) };
-        // SAFETY: the call is noted with this copy, which owns its hooks.
-        let hook = unsafe { &*call.hook };
-        // The gate has no position. The frame is shown, and a traceback made, where the call is. The loop
-        // does not read this before it has written it again, for its next instruction.
-        if let Some(unit) = record.rewritten().copy_unit(UnitIndex(hook.offset.0 / 2)) {
-            // SAFETY: the frame runs this copy, and this is one of its units.
-            unsafe { (*frame).prev_instr = record.units().add(unit.0 as usize) };
+    /// On the way of an exception: tells what it is for this frame.
+    fn fire_gate(&self, py: Python<'_>, record: &Instrumented) {
+        // SAFETY: the current thread has a frame when Python code runs; if that frame runs our code object, then
+        // it stands at one of its gates, where the stack holds what the rewriter says. `prev_instr` may be moved
+        // to another unit of the same code: the loop does not read it before it has written it again.
+        unsafe {
+            let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+            if frame.is_null() || (*frame).f_code != record.code() {
+                return;
+            }
+            let unit = (*frame).prev_instr.offset_from(record.units());
+            let Some(gate) = record.rewritten().gate_at(unit as u32) else { return };
+            let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
+            let top = stack.add((*record.code()).co_nlocalsplus as usize + gate.depth as usize);
+            let (lasti, exception) = (*top.sub(2), top.sub(1));
+            debug_assert!(
+                ffi::PyLong_CheckExact(lasti) != 0 && ffi::PyExceptionInstance_Check(*exception) != 0
+            );
+            let raised_at = ffi::PyLong_AsLong(lasti) as u32;
+            (*frame).prev_instr = record.units().add(raised_at as usize);
+            record.show_elsewhere(frame);
+            let mut passing = Passing { hook: self, py, record, frame, exception };
+            let at = record.rewritten().original_unit(UnitIndex(raised_at));
+            let raised = match gate.reraised_by {
+                Some(by) => {
+                    passing.tell(Event::Reraise, by);
+                    by
+                }
+                None => passing.tell_raised(at, (*(*frame).prev_instr).to_le_bytes()[0]),
+            };
+            if gate.leaves {
+                passing.tell(Event::PyUnwind, raised);
+                stops::raised(py, frame, as_object(&*exception));
+            }
+            record.show_elsewhere(ptr::null_mut());
         }
-        let place = hook.place;
-        record.show_elsewhere(frame);
-        let told = call.end(py, record, Event::CRaise);
-        record.show_elsewhere(ptr::null_mut());
-        // The hook behind the call was kept for this one and is not reached.
-        if let Some(behind) = record.hook_at(place as usize + 1) {
-            behind.switch_off_unless_wanted(record);
+    }
+
+    /// In front of a handler. What the callback raises is what is handled, as CPython 3.14 has it; there it is
+    /// told of once more for each time.
+    fn fire_handled(&self, py: Python<'_>, record: &Instrumented) {
+        let Some(slot) = self.slot(record, 1) else { return };
+        for _ in 0..2 {
+            // SAFETY: the frame that runs the hook owns the value in the slot.
+            let exception = unsafe { as_object(&*slot) };
+            let payload = Payload::Exception(exception);
+            let firing: Firing<'_, CPython> =
+                Firing { event: self.event, offset: self.offset, code: &self.site, payload };
+            match super::monitor().fire(record.scope(), self.place(), &firing) {
+                Ok(_) => break,
+                // SAFETY: as above.
+                Err(raised) => unsafe { replace_exception(py, slot, raised) },
+            }
         }
+        self.switch_off_unless_wanted(record);
+    }
+
+    /// Behind a loop: tells how its iterator ended if that was noted.
+    fn fire_end(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+        let stop = self.frame(record).and_then(|frame| record.stops().take(frame, self));
+        let told = stop.map_or(Ok(()), |stop| {
+            let place = match stop.event {
+                Event::StopIteration => self.place(),
+                _ => place_of(stop.event),
+            };
+            let payload = Payload::Exception(&stop.exception);
+            let firing: Firing<'_, CPython> =
+                Firing { event: stop.event, offset: self.offset, code: &self.site, payload };
+            let told = super::monitor().fire(record.scope(), place, &firing);
+            stop.exception.drop_ref(py);
+            told.map(|_| ())
+        });
+        self.switch_off_unless_wanted(record);
         told
+    }
+
+    /// Before a generator returns: notes what, if it ends a loop.
+    fn note_end(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+        if let (Some(frame), Some(value)) = (self.frame(record), self.operand(record, 1)) {
+            // SAFETY: the thread's newest frame runs this hook, and owns the value.
+            unsafe { stops::returned(py, frame, as_object(&value))? };
+        }
+        Ok(())
     }
 
     fn switch_off_unless_wanted(&self, record: &Instrumented) {
@@ -421,6 +508,12 @@ impl Hook {
     /// The `nth` value from the top of the stack of the frame that runs the hook (1 is the top), read
     /// in place. `None` if the hook is not run by its own code: somebody got hold of the object.
     fn operand(&self, record: &Instrumented, nth: u32) -> Option<*mut ffi::PyObject> {
+        // SAFETY: the slot is one of the frame's.
+        self.slot(record, nth).map(|slot| unsafe { *slot }).filter(|operand| !operand.is_null())
+    }
+
+    /// Where that value is.
+    fn slot(&self, record: &Instrumented, nth: u32) -> Option<*mut *mut ffi::PyObject> {
         // SAFETY: the current thread has a frame when Python code runs; if that frame runs our code
         // object, then it stands at this hook, where the stack holds `depth` values.
         unsafe {
@@ -429,10 +522,128 @@ impl Hook {
                 return None;
             }
             let slot = (*record.code()).co_nlocalsplus as usize + (self.depth - nth) as usize;
-            let operand = *(&raw const (*frame).localsplus).cast::<*mut ffi::PyObject>().add(slot);
-            (!operand.is_null()).then_some(operand)
+            Some((&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>().add(slot))
         }
     }
+}
+
+/// The place of an event that gates tell of.
+pub(super) fn place_of(event: Event) -> usize {
+    RAISING.iter().position(|&raising| raising == event).unwrap_or(0)
+}
+
+/// An exception that passes a gate.
+struct Passing<'a, 'py> {
+    hook: &'a Hook,
+    py: Python<'py>,
+    record: &'a Instrumented,
+    /// Stands where it was raised.
+    frame: *mut InterpreterFrame,
+    /// Where the frame keeps it.
+    exception: *mut *mut ffi::PyObject,
+}
+
+impl Passing<'_, '_> {
+    /// Tells of it as new to this frame, and gives the offset of the instruction that raised it. `at` is where
+    /// it was raised, and `opcode` what stands there in the copy.
+    fn tell_raised(&mut self, at: UnitIndex, opcode: u8) -> ByteOffset {
+        // These raise nothing by themselves, but are where a generator stands: the last two if it waits for
+        // another, which has raised what is thrown.
+        let yielded = match opcode {
+            YIELD_VALUE | RETURN_GENERATOR => Some(at.0),
+            JUMP_BACKWARD_NO_INTERRUPT | NOP => at.0.checked_sub(2),
+            _ => None,
+        };
+        if let Some(yielded) = yielded
+            && self.tell(Event::PyThrow, ByteOffset::from(UnitIndex(yielded + 1)))
+        {
+            self.add_traceback();
+        }
+        let offset = ByteOffset::from(UnitIndex(yielded.unwrap_or(at.0)));
+        if let Some(call) = self.record.calls().take(self.frame) {
+            // SAFETY: the call is noted with this copy, which owns its hooks.
+            let place = unsafe { (*call.hook).place() };
+            if let Err(raised) = call.end(self.py, self.record, Event::CRaise) {
+                self.replace(raised);
+                self.add_traceback();
+            }
+            // The hook behind the call was kept for this one and is not reached.
+            if let Some(behind) = self.record.hook_at(place + 1) {
+                behind.switch_off_unless_wanted(self.record);
+            }
+        }
+        self.tell(Event::Raise, offset);
+        offset
+    }
+
+    /// Tells of an event of it, and whether a callback has raised another, which has taken its place.
+    fn tell(&mut self, event: Event, offset: ByteOffset) -> bool {
+        let scope = self.record.scope();
+        super::monitor().enter(scope);
+        let place = place_of(event);
+        if scope.state(place).active().is_empty() {
+            return false;
+        }
+        // SAFETY: the frame owns the exception; the code is borrowed as the hook's own site does.
+        let (exception, code) =
+            unsafe { (as_object(&*self.exception), ptr::read(&raw const self.hook.site.code)) };
+        let site = Site { code, position: OnceCell::new(), id: self.hook.site.id, destination: None };
+        let site = Borrowed(ManuallyDrop::new(site));
+        let payload = Payload::Exception(exception);
+        let firing: Firing<'_, CPython> = Firing { event, offset, code: &site.0, payload };
+        match super::monitor().fire(scope, place, &firing) {
+            Ok(_) => false,
+            Err(raised) => {
+                self.replace(raised);
+                true
+            }
+        }
+    }
+
+    fn replace(&mut self, raised: Raised) {
+        // SAFETY: the slot of the frame that holds the exception.
+        unsafe { replace_exception(self.py, self.exception, raised) };
+    }
+
+    /// Adds the frame to the traceback of the exception.
+    fn add_traceback(&mut self) {
+        let py = self.py;
+        // SAFETY: the frame is the thread's newest, and its object, which is made if need be, is only read.
+        unsafe {
+            PyErr::from_value(as_object(&*self.exception).bind(py).clone()).restore(py);
+            let object = crate::ffi::pystate::PyThreadState_GetFrame(_PyThreadState_UncheckedGet());
+            if !object.is_null() {
+                ffi::PyTraceBack_Here(object.cast());
+                ffi::Py_DECREF(object.cast());
+            }
+            let raised = Raised(PyErr::fetch(py));
+            replace_exception(py, self.exception, raised);
+        }
+    }
+}
+
+/// A site whose code is borrowed.
+struct Borrowed(ManuallyDrop<Site>);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // SAFETY: dropped with the GIL held; only the position is owned.
+        unsafe {
+            if let Some(position) = self.0.position.take() {
+                position.drop_ref(Python::assume_attached());
+            }
+        }
+    }
+}
+
+/// Puts what a callback has raised where another exception was.
+///
+/// # Safety
+/// The slot holds a reference of its own.
+unsafe fn replace_exception(py: Python<'_>, slot: *mut *mut ffi::PyObject, raised: Raised) {
+    let value = raised.0.into_value(py);
+    // SAFETY: see above. The old one goes when the slot has the new one.
+    unsafe { drop(Bound::from_owned_ptr(py, slot.replace(value.into_ptr()))) };
 }
 
 /// What is about to be called: borrowed.

@@ -8,6 +8,7 @@
 //! records     what is kept with a code object and with its copy
 //! hook        the constant that fires an event
 //! calls       the calls under way, for the events that tell how they end
+//! stops       the iterators that have just ended, for the loops that asked them
 //! identity    shows the program its own code objects, never a copy
 //! producer    events of code that is not Python
 //! probe       looks whether this interpreter is laid out as `ffi` says
@@ -30,6 +31,7 @@ pub(crate) mod producer;
 mod quiet;
 mod records;
 mod slot;
+mod stops;
 
 pub(crate) use bare::Bare;
 pub use quiet::Quiet;
@@ -45,10 +47,6 @@ use records::{CodePtr, Instrumented, Original};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-
-/// The events that are generated so far. Others can be set and never happen.
-pub(crate) const GENERATED: EventSet =
-    EventSet::LINE.union(EventSet::PY_START).union(EventSet::PY_RETURN).union(calls::CALLS);
 
 /// The interpreter's tools, events and callbacks.
 pub(crate) fn monitor() -> &'static Monitor<CPython> {
@@ -141,13 +139,13 @@ pub(crate) fn refresh(monitor: &Monitor<CPython>, change: Change) {
 }
 
 fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> PyResult<()> {
-    let wanted = calls::complete(monitor.wanted_anywhere() & GENERATED);
+    let wanted = calls::complete(monitor.wanted_anywhere());
     let interest = registry().interest();
     if wanted.is_empty() && interest.is_empty() {
         return Ok(());
     }
     activate(py)?;
-    let everywhere = !(monitor.wanted() & GENERATED).is_empty();
+    let everywhere = !monitor.wanted().is_empty();
     let mut look_at_all = !interest.contains(wanted);
     {
         let mut registry = registry().lock();
@@ -238,12 +236,21 @@ pub(crate) fn number_of(code: &Bound<'_, PyAny>) -> Option<CodeId> {
     Original::of(code.py(), code.as_ptr().cast()).ok().map(|original| original.id())
 }
 
+fn is_generator(code: CodePtr) -> bool {
+    // SAFETY: a live code object.
+    unsafe { (*code).co_flags & records::GENERATORS != 0 }
+}
+
 /// Whether some tool wants events in this code object or in one that is nested in it.
 fn wants_events(code: CodePtr) -> bool {
-    if registry().lock().covers_all {
-        return true;
+    {
+        let registry = registry().lock();
+        // Loops in other code ask how a generator ends.
+        if registry.covers_all || (registry.interest.intersects(stops::ENDINGS) && is_generator(code)) {
+            return true;
+        }
     }
-    if Original::known(code).is_some_and(|known| !(monitor().wanted_in(known.id()) & GENERATED).is_empty()) {
+    if Original::known(code).is_some_and(|known| !monitor().wanted_in(known.id()).is_empty()) {
         return true;
     }
     // SAFETY: a live code object's constants are a tuple of live objects.

@@ -7,14 +7,15 @@
 //! be a cycle of owned references among them.
 
 use super::calls::{Call, Calls, ENDS};
-use super::hook::{Hook, HookParts};
-use crate::bytecode::{Analysis, CodeBytes, Landing, Plan, Rewritten};
+use super::hook::{Hook, HookParts, place_of};
+use super::stops::{ENDINGS, Stops};
+use crate::bytecode::{Analysis, CodeBytes, Landing, Plan, RAISING, Rewritten};
 use crate::ffi::code::{
     _PyCode_GetExtra, _PyCode_SetExtra, CODE_OFFSET, CodeUnit, PyCode_GetCellvars, PyCode_GetCode,
     PyCode_GetFreevars, PyCode_GetVarnames, PyCode_NewWithPosOnlyArgs, PyCodeObject,
 };
 use crate::ffi::frame::InterpreterFrame;
-use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Scope, UnitIndex};
+use monitrace_core::{CodeId, Event, EventSet, Scope, UnitIndex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -61,6 +62,9 @@ fn set_extra(py: Python<'_>, code: CodePtr, index: ffi::Py_ssize_t, extra: *mut 
         _ => Err(PyErr::fetch(py)),
     }
 }
+
+/// The flags of code whose calls make generators and their kin.
+pub(super) const GENERATORS: i32 = ffi::CO_GENERATOR | ffi::CO_COROUTINE | ffi::CO_ASYNC_GENERATOR;
 
 /// Whether the object is exactly a code object.
 pub(super) fn is_code(object: *mut ffi::PyObject) -> bool {
@@ -156,11 +160,14 @@ pub(super) struct Instrumented {
     /// Keeps the original alive: callbacks are given it, and running frames may still use its constants.
     original_object: Py<PyAny>,
     rewritten: Rewritten,
-    /// Borrowed from the constants.
+    /// Borrowed from the constants; in the order of their places.
     hooks: Vec<*const Hook>,
-    /// The same.
-    gates: Vec<*const Hook>,
+    /// The one of all gates; NULL if there are none.
+    gate: *const Hook,
+    /// The hooks where loops end, by the unit of the loop's instruction.
+    ends: Vec<(u32, *const Hook)>,
     calls: Calls,
+    stops: Stops,
     /// A frame that tells of an event while it is shown at another unit than that of its hook, or NULL.
     shown_elsewhere: Cell<*mut InterpreterFrame>,
     /// How many hooks are not switched off.
@@ -169,6 +176,14 @@ pub(super) struct Instrumented {
     /// Which constants are code objects, and the original's, which it keeps alive.
     nested: Vec<(usize, CodePtr)>,
 }
+
+/// The events that a copy needs gates for.
+const GATED: EventSet = ENDINGS
+    .union(ENDS)
+    .union(EventSet::RERAISE)
+    .union(EventSet::EXCEPTION_HANDLED)
+    .union(EventSet::PY_UNWIND)
+    .union(EventSet::PY_THROW);
 
 /// How a copy is to differ from the one that new calls run.
 #[derive(Default)]
@@ -208,9 +223,13 @@ impl Instrumented {
         let places = analysis.places();
         let is_current = variant.is_current();
         let wakes = |event| variant.wakes_mover && event == Event::PyReturn;
+        let needs = |event| match event {
+            Event::StopIteration => events.intersects(ENDINGS),
+            event => events.contains(event.set()),
+        };
         let plan = Plan {
-            wanted: &|place| events.contains(places[place].event.set()) || wakes(places[place].event),
-            gates: events.intersects(ENDS),
+            wanted: &|place| needs(places[place].event) || wakes(places[place].event),
+            gates: events.intersects(GATED),
             stack_limit: variant.stack_limit,
             landing: variant.landing,
         };
@@ -231,48 +250,42 @@ impl Instrumented {
             values.push(value.unbind());
         }
         let mut hooks = Vec::with_capacity(rewritten.hooks.len());
+        let parts = HookParts {
+            code: code.cast(),
+            id: original.id(),
+            place: None,
+            unit: 0,
+            skip: 0,
+            wakes_mover: false,
+        };
+        let mut ends = Vec::new();
         for hook in &rewritten.hooks {
             let place = &places[hook.place];
-            let object = Hook::make(
-                py,
-                &HookParts {
-                    code: code.cast(),
-                    id: original.id(),
-                    event: place.event,
-                    place: hook.place as u32,
-                    unit: hook.unit.0,
-                    skip: hook.skip,
-                    depth: place.depth,
-                    offset: place.offset,
-                    line: place.line.unwrap_or(0),
-                    wakes_mover: wakes(place.event),
-                    restores_position: place.restores_position,
-                    call: place.call,
-                },
-            )?;
-            hooks.push(object.as_ptr().cast_const().cast::<Hook>());
+            let parts = HookParts {
+                place: Some((hook.place, place)),
+                unit: hook.unit.0,
+                skip: hook.skip,
+                wakes_mover: wakes(place.event),
+                ..parts
+            };
+            let object = Hook::make(py, &parts)?;
+            let hook = object.as_ptr().cast_const().cast::<Hook>();
+            // SAFETY: just made, and held by `values` from here on.
+            if unsafe { (*hook).is_of_end() }
+                && let Some(unit) = rewritten.copy_unit(UnitIndex(place.offset.0 / 2))
+            {
+                ends.push((unit.0, hook));
+            }
+            hooks.push(hook);
             values.push(object);
         }
-        let mut gates = Vec::with_capacity(rewritten.gates.len());
-        for gate in &rewritten.gates {
-            let object = Hook::make(
-                py,
-                &HookParts {
-                    code: code.cast(),
-                    id: original.id(),
-                    event: Event::CRaise,
-                    place: u32::MAX,
-                    unit: gate.unit.0,
-                    skip: gate.skip,
-                    depth: gate.depth,
-                    offset: ByteOffset(0),
-                    line: 0,
-                    wakes_mover: false,
-                    restores_position: false,
-                    call: None,
-                },
-            )?;
-            gates.push(object.as_ptr().cast_const().cast::<Hook>());
+        // SAFETY: as above.
+        hooks.sort_by_key(|&hook| unsafe { (*hook).place() });
+        ends.sort_unstable();
+        let mut gate = ptr::null();
+        if !rewritten.gates.is_empty() {
+            let object = Hook::make(py, &parts)?;
+            gate = object.as_ptr().cast_const().cast::<Hook>();
             values.push(object);
         }
         let copy = new_code(py, code, &rewritten, PyTuple::new(py, values)?)?;
@@ -284,8 +297,10 @@ impl Instrumented {
             rewritten,
             on: Cell::new(hooks.len()),
             hooks,
-            gates,
+            gate,
+            ends,
             calls: Calls::default(),
+            stops: Stops::default(),
             shown_elsewhere: Cell::new(ptr::null_mut()),
             events,
             nested,
@@ -294,7 +309,7 @@ impl Instrumented {
         set_extra(py, copy.as_ptr().cast(), extra_indexes().instrumented, record.cast_mut().cast())?;
         // SAFETY: the code object owns the record now and `copy` holds the code object.
         let record = unsafe { &*record };
-        for hook in record.hooks_and_gates() {
+        for hook in record.hooks_and_gate() {
             hook.set_record(record);
         }
         if is_current {
@@ -342,6 +357,11 @@ impl Instrumented {
             })
     }
 
+    /// The iterators that have just ended in it.
+    pub(super) fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
     /// The calls that are under way in it.
     pub(super) fn calls(&self) -> &Calls {
         &self.calls
@@ -387,9 +407,16 @@ impl Instrumented {
         index.ok().and_then(|index| self.hooks().nth(index))
     }
 
-    fn hooks_and_gates(&self) -> impl Iterator<Item = &Hook> {
+    /// The hook that a loop passes when it ends, by the unit of the instruction that asks its iterator.
+    pub(super) fn hook_of_end(&self, unit: u32) -> Option<&Hook> {
+        let index = self.ends.binary_search_by_key(&unit, |&(unit, _)| unit).ok()?;
         // SAFETY: see hooks().
-        self.hooks().chain(self.gates.iter().map(|gate| unsafe { &**gate }))
+        Some(unsafe { &*self.ends[index].1 })
+    }
+
+    fn hooks_and_gate(&self) -> impl Iterator<Item = &Hook> {
+        // SAFETY: see hooks().
+        self.hooks().chain(unsafe { self.gate.as_ref() })
     }
 
     fn hooks(&self) -> impl Iterator<Item = &Hook> {
@@ -400,7 +427,9 @@ impl Instrumented {
     /// Switches each hook on or off as the configuration asks.
     pub(super) fn update(&self, py: Python<'_>) {
         super::monitor().enter(self.scope());
-        let mut on = 0;
+        // Its gates are never off, and count as one hook.
+        let gated = |&event: &Event| !self.scope().state(place_of(event)).active().is_empty();
+        let mut on = usize::from(!self.gate.is_null() && RAISING.iter().any(gated));
         for hook in self.hooks() {
             if hook.is_wanted(self) || hook.wakes_mover() {
                 hook.switch_on(self);
@@ -412,6 +441,14 @@ impl Instrumented {
         self.on.set(on);
         if on == 0 {
             super::functions::settle(py, self);
+        }
+    }
+
+    /// Switches one hook on.
+    pub(super) fn switch_on(&self, hook: &Hook) {
+        if !hook.is_on() {
+            hook.switch_on(self);
+            self.on.set(self.on.get() + 1);
         }
     }
 
@@ -494,7 +531,7 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     // before it releases the code object's constants.
     let record = unsafe { Box::from_raw(extra.cast::<Instrumented>()) };
     super::registry().remove(&raw const *record);
-    for hook in record.hooks_and_gates() {
+    for hook in record.hooks_and_gate() {
         hook.set_record(ptr::null());
     }
     for &(_, nested) in &record.nested {
@@ -512,6 +549,9 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     let py = unsafe { Python::assume_attached() };
     while let Some(call) = record.calls.take_any() {
         call.forget(py);
+    }
+    while let Some(stop) = record.stops.take_any() {
+        stop.exception.drop_ref(py);
     }
     record.original_object.drop_ref(py);
 }
@@ -535,7 +575,6 @@ fn analyse(py: Python<'_>, code: CodePtr) -> PyResult<Option<Analysis>> {
         let exception_table =
             Bound::from_borrowed_ptr(py, (*code).co_exceptiontable).cast_into_unchecked::<PyBytes>();
         let line_table = Bound::from_borrowed_ptr(py, (*code).co_linetable).cast_into_unchecked::<PyBytes>();
-        let generator = ffi::CO_GENERATOR | ffi::CO_COROUTINE | ffi::CO_ASYNC_GENERATOR;
         Ok(Analysis::new(&CodeBytes {
             code: bytes.as_bytes(),
             exception_table: exception_table.as_bytes(),
@@ -544,7 +583,7 @@ fn analyse(py: Python<'_>, code: CodePtr) -> PyResult<Option<Analysis>> {
             stack_size: (*code).co_stacksize as u32,
             const_count: ffi::PyTuple_GET_SIZE((*code).co_consts) as u32,
             name_count: ffi::PyTuple_GET_SIZE((*code).co_names) as u32,
-            is_generator: (*code).co_flags & generator != 0,
+            is_generator: (*code).co_flags & GENERATORS != 0,
         })
         .ok())
     }

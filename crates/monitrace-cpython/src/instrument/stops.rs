@@ -1,0 +1,172 @@
+//! How loops end: what an iterator raises or returns when it is at its end, for the loop that asked it.
+//!
+//! The interpreter swallows that `StopIteration` where it comes from, and leaves no trace of it where the loop
+//! goes on. So who ends notes it with the copy that the loop runs, and opens the hook that the loop then
+//! passes. What is noted must be what this very loop was told: an iterator in C may swallow the end of another.
+
+use super::hook::Hook;
+use super::records::Instrumented;
+use crate::bytecode::opcodes::{FOR_ITER, SEND};
+use crate::ffi::code::CodeUnit;
+use crate::ffi::frame::{FRAME_OWNED_BY_GENERATOR, InterpreterFrame};
+use crate::ffi::genobject::PyGenObject;
+use monitrace_core::{Event, EventSet};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::cell::RefCell;
+use std::mem::offset_of;
+use std::ptr;
+
+/// The events that need to know how loops end.
+pub(super) const ENDINGS: EventSet = EventSet::STOP_ITERATION.union(EventSet::RAISE);
+
+/// The end of an iterator.
+pub(super) struct Stop {
+    /// The frame that asked it.
+    frame: *const InterpreterFrame,
+    /// The hook that this frame passes next. Borrowed from the copy that this is noted with.
+    hook: *const Hook,
+    /// `STOP_ITERATION`: it returned. `RAISE`: it raised.
+    pub(super) event: Event,
+    /// The `StopIteration`.
+    pub(super) exception: Py<PyAny>,
+}
+
+/// The iterators that have just ended in one copy.
+#[derive(Default)]
+pub(super) struct Stops(RefCell<Vec<Stop>>);
+
+impl Stops {
+    fn add(&self, stop: Stop) -> Option<Stop> {
+        let mut stops = self.0.borrow_mut();
+        let index = stops.iter().position(|older| older.frame == stop.frame);
+        let older = index.map(|index| stops.swap_remove(index));
+        stops.push(stop);
+        older
+    }
+
+    /// Takes out what was noted for a frame that passes a hook.
+    pub(super) fn take(&self, frame: *const InterpreterFrame, hook: *const Hook) -> Option<Stop> {
+        let mut stops = self.0.borrow_mut();
+        let index = stops.iter().position(|stop| stop.frame == frame && ptr::eq(stop.hook, hook))?;
+        Some(stops.swap_remove(index))
+    }
+
+    /// Takes out any.
+    pub(super) fn take_any(&self) -> Option<Stop> {
+        self.0.borrow_mut().pop()
+    }
+
+    /// Whether some frame is to pass this hook.
+    pub(super) fn has(&self, hook: *const Hook) -> bool {
+        self.0.borrow().iter().any(|stop| ptr::eq(stop.hook, hook))
+    }
+}
+
+/// What a frame asks for its next item: the loop's instruction, its hook and the iterator, which is borrowed.
+struct Asking<'a> {
+    frame: *mut InterpreterFrame,
+    record: &'a Instrumented,
+    hook: &'a Hook,
+    opcode: u8,
+    iterator: *mut ffi::PyObject,
+}
+
+impl Asking<'_> {
+    /// What the frame that called another was doing, if it was asking an iterator.
+    ///
+    /// # Safety
+    /// The frame is live and its thread's newest.
+    unsafe fn by_caller_of<'a>(frame: *mut InterpreterFrame) -> Option<Asking<'a>> {
+        // SAFETY: frames further down the stack are live; prev_instr points into the code, whose record lives
+        // as long; the stack of a frame that executes such an instruction holds the iterator where the
+        // rewriter found it.
+        unsafe {
+            let caller = (*frame).previous;
+            if caller.is_null() {
+                return None;
+            }
+            let record = Instrumented::of((*caller).f_code)?;
+            let unit: CodeUnit = *(*caller).prev_instr;
+            let opcode = unit.to_le_bytes()[0];
+            if !matches!(opcode, FOR_ITER | SEND) {
+                return None;
+            }
+            let unit = (*caller).prev_instr.offset_from(record.units()) as u32;
+            let hook = record.hook_of_end(unit)?;
+            let slot = (*record.code()).co_nlocalsplus as usize + hook.depth() - usize::from(opcode == SEND);
+            let iterator = *(&raw const (*caller).localsplus).cast::<*mut ffi::PyObject>().add(slot);
+            (!iterator.is_null()).then_some(Asking { frame: caller, record, hook, opcode, iterator })
+        }
+    }
+
+    /// Whether what an iterator that this one asks in turn raises comes out of it.
+    fn passes_on(&self) -> bool {
+        // SAFETY: a live object and its type, or NULL where C code has left the stack otherwise.
+        unsafe {
+            let kind = ffi::Py_TYPE(self.iterator);
+            let in_c = [
+                &raw mut ffi::PyMap_Type,
+                &raw mut ffi::PyFilter_Type,
+                &raw mut ffi::PyZip_Type,
+                &raw mut ffi::PyEnum_Type,
+            ];
+            (*kind).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 || in_c.contains(&kind)
+        }
+    }
+
+    fn note(&self, py: Python<'_>, event: Event, exception: Py<PyAny>) {
+        let stop = Stop { frame: self.frame, hook: self.hook, event, exception };
+        if let Some(older) = self.record.stops().add(stop) {
+            older.exception.drop_ref(py);
+        }
+        self.record.switch_on(self.hook);
+    }
+}
+
+/// A frame is left by an exception, which is borrowed: notes it if that ends a loop.
+///
+/// # Safety
+/// The frame is live and its thread's newest.
+pub(super) unsafe fn raised(py: Python<'_>, frame: *mut InterpreterFrame, exception: &Py<PyAny>) {
+    // SAFETY: see above.
+    unsafe {
+        if ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), ffi::PyExc_StopIteration) == 0 {
+            return;
+        }
+        if let Some(asking) = Asking::by_caller_of(frame).filter(Asking::passes_on) {
+            asking.note(py, Event::Raise, exception.clone_ref(py));
+        }
+    }
+}
+
+/// A generator is about to return a value, which is borrowed: notes it if that ends a loop.
+///
+/// # Safety
+/// The frame is live and its thread's newest.
+pub(super) unsafe fn returned(
+    py: Python<'_>,
+    frame: *mut InterpreterFrame,
+    value: &Py<PyAny>,
+) -> PyResult<()> {
+    // SAFETY: see above. A generator's frame lies within it.
+    unsafe {
+        if (*frame).owner != FRAME_OWNED_BY_GENERATOR {
+            return Ok(());
+        }
+        let Some(asking) = Asking::by_caller_of(frame) else { return Ok(()) };
+        let generator = frame.cast::<u8>().sub(offset_of!(PyGenObject, gi_iframe)).cast::<ffi::PyObject>();
+        let event = match (asking.iterator == generator, asking.opcode) {
+            (true, SEND) => Event::StopIteration,
+            // Without a value the interpreter raises nothing here.
+            (is_asked, _) if (is_asked || asking.passes_on()) && !value.is_none(py) => Event::Raise,
+            _ => return Ok(()),
+        };
+        let value = value.bind(py);
+        let kind = py.get_type::<pyo3::exceptions::PyStopIteration>();
+        // As the interpreter makes it: None is left out.
+        let exception = if value.is_none() { kind.call0()? } else { kind.call1((value,))? };
+        asking.note(py, event, exception.unbind());
+    }
+    Ok(())
+}
