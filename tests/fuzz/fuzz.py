@@ -27,6 +27,8 @@ BATCH = 200
 """Programs for one process."""
 RANDOM_PLANS = 3
 """Random plans for each program, beside the one with all events."""
+SHRINKING = 60
+"""Seconds for making a program smaller."""
 PATIENCE = 60
 """Seconds for one program."""
 CONTEXT = 6
@@ -34,7 +36,7 @@ CONTEXT = 6
 
 
 def faults(text: str, seed: int, events: Sequence[str]) -> Iterator[str]:
-    """What is wrong with a program's runs, in words. Nothing: all is as the oracle says, or it cannot tell."""
+    """What is wrong with a program's runs, in words. Nothing if the oracle cannot tell."""
     alone = session.alone(session.compiled(text))
     codes = session.compiled(text)
     outcome, happenings = session.traced(codes)
@@ -137,7 +139,7 @@ def run(seeds: range, minutes: float, keep: Path, most: int, events: Sequence[st
 
 
 def report(seed: int, fault: str, keep: Path, events: Sequence[str]) -> None:
-    """Write the program of a seed and, if its fault shows again, a smaller one with the same kind of fault."""
+    """Write the program of a seed and, if its fault shows again, a smaller one with that kind of fault."""
     keep.mkdir(parents=True, exist_ok=True)
     path, text = keep / f"{seed}.py", generate.program(seed)
     path.write_text(text)
@@ -146,7 +148,7 @@ def report(seed: int, fault: str, keep: Path, events: Sequence[str]) -> None:
     if not again:
         print("which does not show by itself")
         return
-    text = shrink.smaller(text, lambda text: kind(check(text, seed, events)) == again)
+    text = shrink.smaller(text, lambda text: kind(check(text, seed, events)) == again, SHRINKING)
     path.with_stem(f"{seed}-small").write_text(text)
     print(f"smaller:\n{text}{check(text, seed, events)}", flush=True)
 
@@ -159,12 +161,23 @@ def kind(fault: str) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Look for programs whose events are not the oracle's.")
-    parser.add_argument("--first", type=int, default=int(time.time()), help="the first seed; the time by default")
-    parser.add_argument("--count", type=int, default=10**9, help="how many programs; as many as there is time for by default")
+    parser.add_argument(
+        "--first", type=int, default=int(time.time()), help="the first seed; the time by default"
+    )
+    parser.add_argument(
+        "--count", type=int, default=10**9, help="how many programs; as many as there is time for by default"
+    )
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--most", type=int, default=5, help="stop after so many faults")
-    parser.add_argument("--keep", type=Path, default=Path("target/fuzz"), help="where faulty programs are put")
-    parser.add_argument("--check", type=Path, metavar="FILE", help="only this program, with the plans of --first")
+    parser.add_argument(
+        "--keep", type=Path, default=Path("target/fuzz"), help="where faulty programs are put"
+    )
+    parser.add_argument(
+        "--check", type=Path, metavar="FILE", help="only this program, with the plans of --first"
+    )
+    parser.add_argument(
+        "--lose", choices=EVENTS, help="with --check: forget to tell of this, which must be found"
+    )
     parser.add_argument("--events", nargs="+", choices=EVENTS, default=EVENTS, help="only these")
     options = parser.parse_args()
     # Before processes are made of this one.
@@ -172,7 +185,8 @@ def main() -> None:
     session.quiet()
     first = options.first
     if options.check:
-        sys.exit(check(options.check.read_text(), first, options.events))
+        session.lost = options.lose
+        sys.exit(check(options.check.read_text(), first, options.events) or 0)
     seeds = range(first, first + options.count)
     sys.exit(run(seeds, options.minutes, options.keep, options.most, options.events) > 0)
 

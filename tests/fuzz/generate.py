@@ -8,10 +8,13 @@ only what was defined before it.
 
 import random
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-PRELUDE = '''\
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PRELUDE = """\
 class Manager:
     def __init__(self, swallows=False, fails=0):
         self.swallows, self.fails = swallows, fails
@@ -94,21 +97,51 @@ def drive(coroutine, throws=-1):
         except StopIteration as end:
             return end.value
     coroutine.close()
-'''
+"""
 
-EXCEPTIONS = "ValueError KeyError TypeError IndexError ZeroDivisionError StopIteration LookupError".split()
+EXCEPTIONS = [
+    *(
+        "ValueError",
+        "KeyError",
+        "TypeError",
+        "IndexError",
+        "ZeroDivisionError",
+        "StopIteration",
+        "LookupError",
+    ),
+]
 CAUGHT = [*EXCEPTIONS, "(ValueError, KeyError)", "Exception", "BaseException", "ArithmeticError", "fails()"]
 CALLS_OF_C = [
     *("len([{}])", "str({})", "abs({})", "max({}, 1)", "sum([{}, 2])", "[3, 1].index({})", "divmod(7, {})"),
-    *("[1, 2].pop({})", "'a'.join({})", "int({})", "list({})", "tuple({})", "sorted([{}, 2])", "{{}}.get({})"),
+    *(
+        "[1, 2].pop({})",
+        "'a'.join({})",
+        "int({})",
+        "list({})",
+        "tuple({})",
+        "sorted([{}, 2])",
+        "{{}}.get({})",
+    ),
     *("list(zip([{}], 'ab'))", "list(map(abs, [{}]))", "isinstance({}, int)", "getattr({}, 'kept', 3)"),
     *("dict([({}, 1)])", "sorted([2, 1], key=lambda k: -k)", "next(iter([{}]))", "[*enumerate([{}])]"),
 ]
 OBJECTS = ["Derived().method({})", "Derived({}).prop", "Base.make({})", "Derived.plain({})", "Derived()({})"]
 SWITCHES = [
-    *("switch()", "switch()", "switch(1)", "len(str(switch()))", "list(map(switch, [1]))", "wrapped(switch)()"),
+    *(
+        "switch()",
+        "switch()",
+        "switch(1)",
+        "len(str(switch()))",
+        "list(map(switch, [1]))",
+        "wrapped(switch)()",
+    ),
     *("sorted([1], key=switch)", "[switch() for _ in (1, 2)]", "(log(1), switch(), log(2))", "switch(*[1])"),
-    *("abs(switch()) + abs(1)", "Base.plain(switch())", "next(map(switch, (1,)))", "Derived().method(switch())"),
+    *(
+        "abs(switch()) + abs(1)",
+        "Base.plain(switch())",
+        "next(map(switch, (1,)))",
+        "Derived().method(switch())",
+    ),
 ]
 
 
@@ -153,11 +186,15 @@ class Writer:
             **dict.fromkeys(("assign", "log", "call"), 6),
             **dict.fromkeys(("if_", "for_", "try_", "while_", "with_", "match_"), 4),
             **dict.fromkeys(("raise_", "assert_", "generator", "leave", "one_line", "lines"), 3),
-            **dict.fromkeys(("group", "nested", "class_", "switch", "unpack", "await_", "delete", "chain"), 2),
+            **dict.fromkeys(
+                ("group", "nested", "class_", "switch", "unpack", "await_", "delete", "chain"), 2
+            ),
             **dict.fromkeys(("big",), 0),
         }
         # Each program has a taste of its own.
-        self.weights = {name: weight * self.random.choice((0, 1, 1, 1, 3)) for name, weight in statements.items()}
+        self.weights = {
+            name: weight * self.random.choice((0, 1, 1, 1, 3)) for name, weight in statements.items()
+        }
         self.weights["assign"] += 1
 
     def pick(self, *choices: str) -> str:
@@ -177,22 +214,26 @@ class Writer:
         simple: list[Callable[[], str]] = [
             lambda: str(self.random.randrange(-1, 4)),
             lambda: self.random.choice(scope.names),
-            lambda: self.pick("None", "True", "False", "''", "'xy'", "()", "[1, 2]", "{1: 2}", "1.5", "undefined"),
+            lambda: self.pick(
+                "None", "True", "False", "''", "'xy'", "()", "[1, 2]", "{1: 2}", "1.5", "undefined"
+            ),
         ]
         if depth > 2:
             return self.random.choice(simple)()
+
         def sub() -> str:
             return self.value(scope, depth + 1)
 
         def lines() -> str:
             """A break of the line inside of parentheses, sometimes."""
             return "\n  " if self.chance(15) else ""
+
         many: list[Callable[[], str]] = [
             lambda: f"({sub()}{lines()} {self.pick('+', '-', '&', '|', '==', 'is', '<', 'in', '%')} {sub()})",
             lambda: f"({sub()} {self.pick('and', 'or')} {lines()}{sub()})",
             lambda: f"({sub()} if {sub()}{lines()} else {sub()})",
             lambda: f"(not {sub()})",
-            lambda: f"({sub()} {self.pick('<', '<=', '==', 'in')} {sub()} {lines()}{self.pick('<', '!=', 'is')} {sub()})",
+            lambda: f"({sub()} {self.pick('<', '==', 'in')} {sub()} {lines()}{self.pick('<', '!=')} {sub()})",
             lambda: f"({self.bindable(scope)} := {sub()})" if scope.kind != "class" else sub(),
             lambda: f"({sub()},{lines()} {sub()})",
             lambda: f"[{sub()},{lines()} *{self.pick('()', '[1]', 'range(2)')}]",
@@ -265,7 +306,17 @@ class Writer:
 
     def iterable(self, scope: Scope) -> str:
         choices = [
-            *("range(2)", "range(3)", "[1, 2]", "(1,)", "()", "'ab'", "Numbers(2)", "Truth(1)", "{1: 2}.items()"),
+            *(
+                "range(2)",
+                "range(3)",
+                "[1, 2]",
+                "(1,)",
+                "()",
+                "'ab'",
+                "Numbers(2)",
+                "Truth(1)",
+                "{1: 2}.items()",
+            ),
             *("zip('ab', range(3))", "map(abs, [1, -2])", "enumerate('ab')", "iter([1])", "reversed([1, 2])"),
             *("(k for k in range(3))", "filter(None, [0, 1])", "map(Truth, [0, 1])", "1"),
         ]
@@ -276,7 +327,11 @@ class Writer:
 
     def awaitable(self, scope: Scope) -> str:
         name = self.of_kind(scope, "async")
-        return f"{name}()" if name and self.chance(60) else self.pick("Pause(1)", "Pause(2)", "1", "Numbers(1).__anext__()")
+        return (
+            f"{name}()"
+            if name and self.chance(60)
+            else self.pick("Pause(1)", "Pause(2)", "1", "Numbers(1).__anext__()")
+        )
 
     def async_iterable(self, scope: Scope) -> str:
         name = self.of_kind(scope, "agen")
@@ -300,7 +355,19 @@ class Writer:
     def statement(self, scope: Scope) -> list[str]:
         self.budget -= 1
         deep = scope.nesting > 3 or self.budget < 0
-        flat = ("assign", "log", "call", "raise_", "assert_", "generator", "leave", "switch", "unpack", "await_", "one_line")
+        flat = (
+            "assign",
+            "log",
+            "call",
+            "raise_",
+            "assert_",
+            "generator",
+            "leave",
+            "switch",
+            "unpack",
+            "await_",
+            "one_line",
+        )
         names = [name for name in self.weights if not deep or name in flat]
         name = self.random.choices(names, [self.weights[name] for name in names])[0]
         return getattr(self, name)(scope)  # type: ignore[no-any-return]
@@ -315,7 +382,9 @@ class Writer:
 
     def unpack(self, scope: Scope) -> list[str]:
         first, second = self.random.sample(scope.names[:3], 2)
-        target = self.pick(f"{first}, {second}", f"{first}, *{second}", f"[{first}, ({second})]", f"{first} = {second}")
+        target = self.pick(
+            f"{first}, {second}", f"{first}, *{second}", f"[{first}, ({second})]", f"{first} = {second}"
+        )
         return self.split(f"{target} = {self.value(scope)}")
 
     def log(self, scope: Scope) -> list[str]:
@@ -328,9 +397,11 @@ class Writer:
         return [f"del {self.bindable(scope)}"]
 
     def chain(self, scope: Scope) -> list[str]:
-        return self.split(f"{self.bindable(scope)} = (Derived()\n  .make({self.value(scope, 1)})\n  .method(1))")
+        return self.split(
+            f"{self.bindable(scope)} = (Derived()\n  .make({self.value(scope, 1)})\n  .method(1))"
+        )
 
-    def switch(self, scope: Scope) -> list[str]:
+    def switch(self, _: Scope) -> list[str]:
         return [self.random.choice(SWITCHES)]
 
     def one_line(self, scope: Scope) -> list[str]:
@@ -343,7 +414,9 @@ class Writer:
 
     def lines(self, scope: Scope) -> list[str]:
         parts = ",\n".join(f"  {self.value(scope, 1)}" for _ in range(self.random.randint(2, 4)))
-        return self.split(f"{self.bindable(scope)} = {self.pick('log', 'len', 'max', 'Derived().method', '')}(\n{parts},\n)")
+        return self.split(
+            f"{self.bindable(scope)} = {self.pick('log', 'len', 'max', 'Derived().method', '')}(\n{parts},\n)"
+        )
 
     def condition(self, scope: Scope) -> str:
         return self.value(scope, 1)
@@ -380,14 +453,20 @@ class Writer:
             step = [f"    {name} -= 1", f"    if {name} < 0: break"]
             return [f"{name} = 2", "while True:", *step, *inner, *self.or_else(scope)]
         more = f" and {self.value(scope, 2)}" if self.chance(30) else ""
-        return [f"{name} = 3", *self.split(f"while ({name} := {name} - 1) > 0{more}:"), *inner, *self.or_else(scope)]
+        return [
+            f"{name} = 3",
+            *self.split(f"while ({name} := {name} - 1) > 0{more}:"),
+            *inner,
+            *self.or_else(scope),
+        ]
 
     def try_(self, scope: Scope) -> list[str]:
         lines = ["try:", *self.block(scope)]
         handlers = self.random.randrange(3)
         for _ in range(handlers):
             name = f" as {self.bindable(scope)}" if self.chance(40) else ""
-            lines += [f"except {self.random.choice(CAUGHT)}{name}:", *self.block(scope, 3)]
+            again = ["    raise"] if self.chance(20) else []
+            lines += [f"except {self.random.choice(CAUGHT)}{name}:", *self.block(scope, 3), *again]
         if handlers and self.chance(20):
             lines += ["except:", *self.block(scope, 2)]
         if handlers and self.chance(30):
@@ -437,7 +516,9 @@ class Writer:
     def raise_(self, scope: Scope) -> list[str]:
         kind, other = self.random.choice(EXCEPTIONS), self.random.choice(EXCEPTIONS)
         value = self.value(scope, 2)
-        what = self.pick(kind, f"{kind}({value})", f"{kind}() from {other}(1)", f"{kind} from None", "", "", value)
+        what = self.pick(
+            kind, f"{kind}({value})", f"{kind}() from {other}(1)", f"{kind} from None", "", "", value
+        )
         # Mostly not: a program that fails at once shows little.
         if self.chance(60):
             return self.split(f"if {self.value(scope, 1)}: raise {what}".rstrip())
@@ -451,7 +532,9 @@ class Writer:
         if scope.loops:
             choices += ["break", "continue"] * 2
         if scope.kind not in ("module", "class") and not scope.in_group:
-            choices += ["return", "return"] if scope.kind == "agen" else ["return", f"return {self.value(scope)}"]
+            choices += (
+                ["return", "return"] if scope.kind == "agen" else ["return", f"return {self.value(scope)}"]
+            )
         leaving = self.random.choice(choices)
         if self.chance(50):
             return self.split(f"if {self.value(scope, 1)}: {leaving}")
@@ -471,7 +554,12 @@ class Writer:
         for _ in range(self.random.randint(1, 4)):
             step = self.pick(
                 *(f"next({name})", f"log(next({name}, 7))", f"{name}.send(None)", f"{name}.send(3)"),
-                *(f"{name}.throw(ValueError(1))", f"{name}.throw(KeyError)", f"{name}.close()", f"list({name})"),
+                *(
+                    f"{name}.throw(ValueError(1))",
+                    f"{name}.throw(KeyError)",
+                    f"{name}.close()",
+                    f"list({name})",
+                ),
                 *(f"log([*{name}])", f"for {name} in {name}: break", f"{name} = None"),
             )
             if self.chance(40):
@@ -486,7 +574,11 @@ class Writer:
         return self.log(scope)
 
     def nested(self, scope: Scope) -> list[str]:
-        kind = self.pick("def", "def", "gen", "async") if scope.kind != "async" else self.pick("def", "gen", "async")
+        kind = (
+            self.pick("def", "def", "gen", "async")
+            if scope.kind != "async"
+            else self.pick("def", "gen", "async")
+        )
         cells = [] if scope.kind in ("module", "class") else scope.names[:3]
         lines, function = self.function(scope, kind, cells)
         if scope.kind != "class":
@@ -495,24 +587,40 @@ class Writer:
 
     def class_(self, scope: Scope) -> list[str]:
         name = self.fresh("C")
-        inner = Scope(kind="class", names=list(scope.names), functions=list(scope.functions), nesting=scope.nesting + 1)
+        inner = Scope(
+            kind="class", names=list(scope.names), functions=list(scope.functions), nesting=scope.nesting + 1
+        )
         method = self.fresh("m")
         lines = [f"class {name}({self.pick('Base', 'Derived', '')}):"]
         lines += [f"    {line}" for line in self.body(inner, 3)]
-        lines += [f"    def {method}(self, a=1, b=2, c=3):", f"        log({self.pick('a', 'self.kept', 'super().method(a)')})"]
-        lines += [f"        {line}" for line in self.body(Scope(kind="def", functions=list(scope.functions), nesting=3), 2)]
+        lines += [
+            f"    def {method}(self, a=1, b=2, c=3):",
+            f"        log({self.pick('a', 'self.kept', 'super().method(a)')})",
+        ]
+        lines += [
+            f"        {line}"
+            for line in self.body(Scope(kind="def", functions=list(scope.functions), nesting=3), 2)
+        ]
         return [*lines, f"{name}().{method}({self.arguments(scope, 1)})"]
 
     def function(self, scope: Scope, kind: str, cells: list[str]) -> tuple[list[str], Function]:
         name = self.fresh(kind)
-        parameters = self.pick("a=1, b=2, c=3", "a=1, *b, c=2", "a=1, b=(), **c", "*a, b=1, c=2", "a=(), /, b=1, *, c=2")
+        parameters = self.pick(
+            "a=1, b=2, c=3", "a=1, *b, c=2", "a=1, b=(), **c", "*a, b=1, c=2", "a=(), /, b=1, *, c=2"
+        )
         inner = Scope(kind=kind, functions=list(scope.functions), nesting=scope.nesting)
-        lines = [self.pick("@passed", "@wrapped", "@(lambda f: f)")] if kind == "def" and self.chance(20) else []
+        lines = (
+            [self.pick("@passed", "@wrapped", "@(lambda f: f)")] if kind == "def" and self.chance(20) else []
+        )
         word = "async def" if kind in ("async", "agen") else "def"
         if cells and self.chance(60):
             parameters, inner.names = "", [*cells]
             lines.append(f"{word} {name}(*_, **__):")
-            lines.append(f"    nonlocal {', '.join(cells)}" if self.chance(50) and not self.in_class(scope) else "    a = b = c = 1")
+            lines.append(
+                f"    nonlocal {', '.join(cells)}"
+                if self.chance(50) and not self.in_class(scope)
+                else "    a = b = c = 1"
+            )
         else:
             lines.append(f"{word} {name}({parameters}):")
         if kind in ("gen", "agen"):

@@ -26,12 +26,13 @@ NEVER_A_LINE = frozenset({"RESUME", "END_ASYNC_FOR"})
 """Opcodes that 3.14 lets start no line, as far as 3.11 has them."""
 AWAITED = (GeneratorType, CoroutineType)
 """What returns its last value to `SEND` without a StopIteration."""
+CLOSED = show(GeneratorExit())
 ENDS = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
 PLAIN = frozenset({bool, bytes, dict, float, int, list, range, set, str, tuple, type(None)})
 """Types whose values can be looked at without running the program's code."""
 
 
-class GivenUp(Exception):
+class GivesUpError(Exception):
     """The oracle cannot tell, or the program makes too many events."""
 
 
@@ -100,9 +101,9 @@ class Listing:
         self.previous = {b.offset: a for a, b in pairwise(ordered)}
         self.async_loops: dict[int, Instruction] = {}
         """The `SEND` of each `async for`, by the offsets of that and of its `END_ASYNC_FOR`."""
-        for anext in (each for each in ordered if each.name == "GET_ANEXT"):
-            send = next(each for each in ordered if each.offset > anext.offset and each.name == "SEND")
-            end = next(entry.target for entry in entries if entry.start <= anext.offset < entry.end)
+        for asking in (each for each in ordered if each.name == "GET_ANEXT"):
+            send = next(each for each in ordered if each.offset > asking.offset and each.name == "SEND")
+            end = next(entry.target for entry in entries if entry.start <= asking.offset < entry.end)
             if self.at[end].name == "END_ASYNC_FOR":
                 self.async_loops[send.offset] = self.async_loops[self.at[end].offset] = send
 
@@ -162,6 +163,12 @@ class Stack:
         return ctypes.py_object.from_address(self.end - 8 * place).value
 
 
+def frame_of(generator: object) -> FrameType | None:
+    """The frame of a generator or coroutine."""
+    frame: FrameType | None = getattr(generator, "gi_frame", None) or getattr(generator, "cr_frame", None)
+    return frame
+
+
 @dataclass
 class Progress:
     """How far a frame has come."""
@@ -179,6 +186,10 @@ class Progress:
     """What the branch that ran last is about, where both its sides lead to the same place."""
     operands: tuple[str, str] | None = None
     """What is called, if the end of the call is an event."""
+    began: int = 0
+    """How much had happened when that call was about to begin."""
+    generators: frozenset[int] = frozenset()
+    """The frames of generators among what it is given."""
     awaits_generator: bool = False
     """Whether the `SEND` that ran last was to a generator or coroutine."""
 
@@ -198,13 +209,13 @@ class Oracle:
     def give_up(self, why: str) -> NoReturn:
         """Stop tracing. What is raised may end the program, or not."""
         self.gave_up = True
-        raise GivenUp(why)
+        raise GivesUpError(why)
 
     def trace(self, frame: FrameType, what: str, argument: Any) -> Any:
         """The trace function, to be given to `sys.settrace`."""
         try:
             return self.look(frame, what, argument)
-        except GivenUp:
+        except GivesUpError:
             raise
         except Exception as error:
             self.failure = error
@@ -239,12 +250,14 @@ class Step:
         self.label = label
         self.listing = listing
 
-    def tell(self, event: str, where: int, *values: str) -> None:
+    def tell(self, event: str, where: int, *values: str, at: int | None = None) -> None:
         oracle = self.oracle
         if len(oracle.happenings) > oracle.limit:
             oracle.give_up("too many events")
         place = self.frame.f_lasti if event == "LINE" else where
-        oracle.happenings.append(Happening(event, self.label, place, id(self.frame), (where, *values)))
+        happening = Happening(event, self.label, place, id(self.frame), where, values)
+        at = len(oracle.happenings) if at is None else at
+        oracle.happenings.insert(at, happening)
 
     def stack(self, depth: int) -> Stack:
         return Stack(self.frame, self.listing, depth)
@@ -296,7 +309,7 @@ class Step:
         elif before.name == "END_ASYNC_FOR":
             self.tell("BRANCH_RIGHT", self.listing.async_loops[before.offset].offset, str(here.start))
         elif progress.operands:
-            self.tell("C_RETURN", before.offset, *progress.operands)
+            self.tell("C_RETURN", before.offset, *progress.operands, at=self.end_of_call(progress))
 
     def begin(self, progress: Progress, here: Instruction) -> None:
         """The events before an instruction."""
@@ -317,8 +330,8 @@ class Step:
                 progress.before = self.listing.at[2 * stack.get(here.arg + 1)]
         elif here.name == "END_ASYNC_FOR" and not isinstance(stack.get(1), StopAsyncIteration):
             self.reraise(progress, stack.get(1))
-        elif here.name == "RAISE_VARARGS" and here.arg == 0 and sys.exception():
-            self.reraise(progress, sys.exception())
+        elif here.name == "RAISE_VARARGS" and here.arg == 0 and (handled := sys.exception()):
+            self.reraise(progress, handled)
 
     def truth(self, branch: Instruction, value: object) -> bool:
         if "NONE" in branch.name:
@@ -336,14 +349,16 @@ class Step:
         called = stack.get(place if is_function else place - 1)
         if isinstance(called, MethodType) and (not is_function or here.arg):
             # PRECALL leaves one where the `__exit__` of a `with` is called, and where a decorator is.
-            called, arg0 = called.__func__, show(called.__self__)
+            arg0 = show(called.__self__)
+            called = called.__func__
         elif is_function:
             arg0 = show(stack.get(place - 1))
         else:
             arg0 = show(stack.get(place - 2)) if here.arg else MISSING
         self.tell("CALL", here.offset, show(called), arg0)
         if not isinstance(called, FunctionType):
-            progress.operands = show(called), arg0
+            given = (stack.get(each) for each in range(1, place) if stack.has(each))
+            self.note_call(progress, (show(called), arg0), given)
 
     def begin_packed_call(self, progress: Progress, here: Instruction) -> None:
         stack = self.stack(here.depth)
@@ -356,7 +371,22 @@ class Step:
         arg0 = next((show(each) for each in packed), MISSING)
         self.tell("CALL", here.offset, show(called), arg0)
         if not isinstance(called, FunctionType | MethodType):
-            progress.operands = show(called), arg0
+            self.note_call(progress, (show(called), arg0), packed)
+
+    def note_call(self, progress: Progress, operands: tuple[str, str], given: Iterable[object]) -> None:
+        progress.operands, progress.began = operands, len(self.oracle.happenings)
+        progress.generators = frozenset(id(frame_of(each)) for each in given if isinstance(each, AWAITED))
+
+    def end_of_call(self, progress: Progress) -> int | None:
+        """Where a call ended that drops what it was given: that is told of before."""
+        happenings = self.oracle.happenings
+        if progress.operands and progress.operands[0].endswith(".close"):
+            return None  # It was not dropped.
+        for at in range(progress.began, len(happenings)):
+            each = happenings[at]
+            if each.event == "PY_THROW" and each.frame in progress.generators and each.values == (CLOSED,):
+                return at
+        return None
 
     def reraise(self, progress: Progress, exception: BaseException) -> None:
         progress.raised, progress.raised_at = show(exception), progress.before.offset
@@ -382,7 +412,7 @@ class Step:
             raised_at = at.offset
             self.tell("PY_THROW", self.listing.following[at.offset].offset, raised)
         elif progress.operands:
-            self.tell("C_RAISE", here.offset, *progress.operands)
+            self.tell("C_RAISE", here.offset, *progress.operands, at=self.end_of_call(progress))
         self.tell("RAISE", raised_at, raised)
         progress.raised, progress.raised_at = raised, raised_at
         progress.before, progress.is_thrown = here, False

@@ -52,7 +52,9 @@ class Plan:
 
     def __str__(self) -> str:
         switched = (" | ".join(map(str, changes)) for changes in self.later)
-        return "\n".join([*map(str, self.first), *(f"switch: {each}" for each in switched), f"{self.rate}% disabled"])
+        return "\n".join(
+            [*map(str, self.first), *(f"switch: {each}" for each in switched), f"{self.rate}% disabled"]
+        )
 
     def answer(self, tool: int, event: str, label: str, where: int, count: int) -> bool:
         """Whether a tool disables a place, when it is told of it for the so-manieth time."""
@@ -122,11 +124,11 @@ class _State:
         return self.listens(tool, event, happening.label) and not is_disabled
 
     def tell(self, tool: int, happening: Happening) -> Told:
-        key = (tool, happening.event, happening.label, happening.told[0])
+        key = (tool, happening.event, happening.label, happening.where)
         self.counts[key] += 1
         if self.plan.answer(*key, self.counts[key]):
             self.disabled.add((tool, happening.event, happening.label, happening.place))
-        return (tool, happening.event, happening.label, *happening.told)
+        return (tool, happening.event, happening.label, happening.where, *happening.values)
 
 
 def pick(labels: Sequence[str], number: int) -> str:
@@ -148,7 +150,7 @@ def expected(plan: Plan, labels: Sequence[str], happenings: Iterable[Happening])
         # Highest id first.
         tools = [tool for tool in reversed(plan.tools) if state.hears(tool, happening)]
         if happening.event in ENDS:
-            # Who has monitored the call and still does. One alone that has just disabled it is told how it ends.
+            # Who has monitored the call and still does; and one alone that has just disabled it.
             began = calls.pop(happening.frame, [])
             if len(began) == 1:
                 tools = [tool for tool in began if state.listens(tool, happening.event, happening.label)]

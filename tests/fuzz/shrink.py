@@ -5,24 +5,42 @@ never decide what a fault is.
 """
 
 import ast
+import time
 import warnings
 from collections.abc import Callable, Iterator
 
 
-def smaller(text: str, is_faulty: Callable[[str], bool]) -> str:
-    """A program with the same fault from which no statement can be taken, as far as was tried."""
-    before = ""
-    while text != before:
-        before = text
-        # What could not be taken once is not tried again before the end.
+def smaller(text: str, is_faulty: Callable[[str], bool], seconds: float) -> str:
+    """A smaller program with the same fault: the best that was found in that time."""
+    end, before = time.monotonic() + seconds, ""
+
+    def first_faulty(texts: Iterator[str]) -> str | None:
+        return next(
+            (each for each in texts if time.monotonic() < end and compiles(each) and is_faulty(each)), None
+        )
+
+    count = len(ast.parse(text).body)
+    while count := count // 2:
         at = 0
-        while at < len(spans := statements(text)):
-            found = next((each for each in candidates(text, spans[at]) if compiles(each) and is_faulty(each)), None)
-            if found is None:
-                at += 1
-            else:
+        while found := without(text, at, count):
+            if first_faulty(iter([found])):
                 text = found
+            else:
+                at += count
+    while text != before:
+        before, at = text, 0
+        # What could not be taken once is not tried again before the end.
+        while at < len(spans := statements(text)):
+            shrunk = first_faulty(candidates(text, spans[at]))
+            text, at = (shrunk, at) if shrunk is not None else (text, at + 1)
     return text
+
+
+def without(text: str, at: int, count: int) -> str | None:
+    """A program without so many of the module's statements; `None` behind the last."""
+    gone = ast.parse(text).body[at : at + count]
+    lines = text.splitlines()
+    return "\n".join([*lines[: first(gone[0]) - 1], *lines[gone[-1].end_lineno :], ""]) if gone else None
 
 
 def statements(text: str) -> list[tuple[int, int]]:
@@ -49,7 +67,8 @@ def candidates(text: str, span: tuple[int, int]) -> Iterator[str]:
 
 def first(node: ast.stmt | ast.ExceptHandler) -> int:
     """A statement's first line, decorators included."""
-    return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(each.lineno for each in decorators)])
 
 
 def compiles(text: str) -> bool:

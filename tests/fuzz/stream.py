@@ -3,21 +3,27 @@
 Owns the form in which the events of two runs are compared. It must never keep a value of the program.
 """
 
+import re
 from dataclasses import dataclass
 from types import CodeType
 from typing import TypeAlias
 
 EVENTS = (
-    "PY_START PY_RESUME PY_RETURN PY_YIELD CALL LINE INSTRUCTION JUMP BRANCH_LEFT BRANCH_RIGHT STOP_ITERATION"
-    " RAISE EXCEPTION_HANDLED PY_UNWIND PY_THROW RERAISE C_RETURN C_RAISE"
-).split()
+    *("PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD", "CALL", "LINE", "INSTRUCTION"),
+    *("JUMP", "BRANCH_LEFT", "BRANCH_RIGHT", "STOP_ITERATION"),
+    *("RAISE", "EXCEPTION_HANDLED", "PY_UNWIND", "PY_THROW", "RERAISE"),
+    *("C_RETURN", "C_RAISE"),
+)
 """The names of all events; `BRANCH` is two of them."""
 
 Told: TypeAlias = tuple[int | str, ...]
-"""What a tool is told: its id, the event's name, the code object's label and the callback's other arguments."""
+"""What a tool is told: its id, the event's name, the code object's label, the callback's other arguments."""
 
 MISSING = "MISSING"
 """What stands for the first argument of a call that has none."""
+
+
+ADDRESS = re.compile(" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,10 @@ class Happening:
     """The offset at which it can be disabled."""
     frame: int
     """Where it happens, as long as that lasts."""
-    told: tuple[int | str, ...]
+    where: int
+    """The line, for `LINE`; else the offset."""
+    values: tuple[str, ...]
+    """What else a callback is given."""
 
 
 class Codes:
@@ -58,11 +67,11 @@ class Codes:
 
 
 def show(value: object) -> str:
-    """Plain values and exceptions as they print, of others what does not depend on the run."""
+    """Plain values and exceptions as they print, of others what neither changes nor depends on the run."""
     if value is None or type(value) in (bool, int, float, str, bytes):
-        return repr(value)
-    if type(value) is tuple or type(value) is list:
-        return f"{type(value).__name__}({', '.join(map(show, value))})"
+        return ADDRESS.sub("", repr(value))
+    if type(value) is tuple:
+        return f"({', '.join(map(show, value))})"
     if isinstance(value, BaseException):
         return f"{type(value).__name__}({', '.join(map(show, value.args))})"
     name = getattr(value, "__qualname__", None)
