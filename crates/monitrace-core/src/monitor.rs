@@ -343,6 +343,22 @@ impl<H: Host> Monitor<H> {
         Ok(if state.active().is_empty() { Reply::Disable } else { Reply::Continue })
     }
 
+    /// Disables an event at one place for a tool, as if its callback had answered so there: for hosts where
+    /// one answer counts for two places.
+    pub fn disable_at(&self, scope: &Scope, place: usize, tool: ToolId) {
+        self.disable(scope, scope.state(place), tool);
+    }
+
+    /// What `read` says of a tool's callback for an event; `None` if it has none.
+    pub fn read_callback<R>(
+        &self,
+        tool: ToolId,
+        event: Event,
+        read: impl FnOnce(&dyn Callback<H>) -> R,
+    ) -> Option<R> {
+        self.callbacks[tool.index()][event as usize].with(|callback| callback.map(read))
+    }
+
     // Out of the way of the events that go on.
     #[cold]
     fn disable(&self, scope: &Scope, state: &EventState, tool: ToolId) {

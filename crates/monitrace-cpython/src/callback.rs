@@ -35,19 +35,31 @@ pub(crate) struct PythonCallback {
     function: Py<PyAny>,
     bare: Option<Bare>,
     constants: &'static Constants,
+    /// Whether it was registered for the deprecated `BRANCH`.
+    is_of_branch: bool,
 }
 
 impl PythonCallback {
-    /// The callable as a callback of the engine.
+    /// The callable as a callback of the engine. `is_of_branch`: it is for both sides of branches, and what it
+    /// disables is disabled on both.
     ///
     /// # Errors
     /// If there is no memory for it.
-    pub(crate) fn shared(function: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Callback<CPython>>> {
+    pub(crate) fn shared(
+        function: &Bound<'_, PyAny>,
+        is_of_branch: bool,
+    ) -> PyResult<Arc<dyn Callback<CPython>>> {
         Ok(Arc::new(PythonCallback {
             function: function.clone().unbind(),
             bare: Bare::new(function)?,
             constants: constants(function.py())?,
+            is_of_branch,
         }))
+    }
+
+    /// Whether a callback was registered for the deprecated `BRANCH`.
+    pub(crate) fn is_of_branch(callback: &dyn Callback<CPython>) -> bool {
+        (callback as &dyn Any).downcast_ref::<PythonCallback>().is_some_and(|callback| callback.is_of_branch)
     }
 
     /// The callable behind a callback; `None` for native ones.

@@ -5,7 +5,7 @@ use super::exception_table::{self, Entry};
 use super::instruction::{NONE, encode, extensions};
 use super::line_table::{Position, Writer};
 use super::opcodes::{
-    CALL, END_ASYNC_FOR, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
+    CALL, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
     POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, RERAISE, SEND, YIELD_VALUE, facts,
 };
 use super::places::{Analysis, Side};
@@ -77,6 +77,8 @@ pub struct Gate {
     pub depth: u32,
     /// The instruction that raises again what passes here; `None` if it is raised.
     pub reraised_by: Option<ByteOffset>,
+    /// Whether that it is raised was told of by the gate before.
+    pub is_told: bool,
     /// Whether it leads out of the frame.
     pub leaves: bool,
 }
@@ -137,6 +139,11 @@ impl Rewritten {
         self.units.resume_after(original)
     }
 
+    /// See [`UnitMap::enter_from_elsewhere`].
+    pub fn enter_from_elsewhere(&self, original: UnitIndex) -> Option<UnitIndex> {
+        self.units.enter_from_elsewhere(original)
+    }
+
     /// See [`UnitMap::enter_at`].
     pub fn enter_at(&self, original: UnitIndex, from: UnitIndex) -> Option<UnitIndex> {
         self.units.enter_at(original, from)
@@ -158,7 +165,7 @@ struct Item {
     /// The instruction whose position it has, or [`NONE`].
     position: u32,
     arg: u32,
-    /// Where it jumps, if `jump` is not [`Jump::No`]. For a hook where its jump, which is never taken, leads.
+    /// Where it jumps, if `jump` is not [`Jump::No`]. A `NOP` only says how far that would be.
     label: Label,
     /// The instruction that it belongs to.
     owner: u32,
@@ -222,6 +229,15 @@ struct Way {
     kept: u32,
     /// The instruction that raises it again, or [`NONE`].
     reraised_by: u32,
+    /// Whether only its leaving is to be told of: the rest was, while loops went on below.
+    is_told: bool,
+}
+
+impl Way {
+    /// Where the gate of this way leads to another gate: out of the frame, when the stack has been dropped.
+    fn then(self) -> Option<Way> {
+        (self.exit == Exit::Out && self.kept > 0).then_some(Way { kept: 0, is_told: true, ..self })
+    }
 }
 
 /// Where an exception goes. What comes from a handler's own line enters it elsewhere than the rest.
@@ -287,6 +303,8 @@ struct Assembler<'a> {
     /// The instructions whose jumps pass a block.
     has_edge: Vec<bool>,
     blocks: Vec<BlockItems>,
+    /// The hooks before each `SEND`, which stand once more before the jump back to it.
+    before_send: FxHashMap<u32, Vec<usize>>,
     stack_size: u32,
 }
 
@@ -309,6 +327,7 @@ impl Analysis {
             edge_of: FxHashMap::default(),
             has_edge: Vec::new(),
             blocks: Vec::new(),
+            before_send: FxHashMap::default(),
             stack_size: self.stack_size,
         };
         assembler.add_instructions(plan)?;
@@ -451,12 +470,25 @@ impl Assembler<'_> {
             self.add_thrown_before(k);
         }
         parts.past = self.items.len() as u32;
-        let send = previous.filter(|&p| analysis.opcode(p) == SEND && instruction.opcode() == YIELD_VALUE);
         for (index, &place) in wanted.before.iter().enumerate() {
             let position = self.position_of(place, owner);
-            let label = send.map_or(Label::Nowhere, |send| self.label_of_jump(send));
             let next = if index == 0 { here } else { Next::Elsewhere };
-            self.add_hook(place, Item { position, label, ..plain }, next)?;
+            self.add_hook(place, Item { position, ..plain }, next)?;
+        }
+        if instruction.opcode() == SEND && !wanted.before.is_empty() {
+            self.before_send.insert(owner, wanted.before.clone());
+        }
+        if instruction.opcode() == JUMP_BACKWARD_NO_INTERRUPT {
+            // A trace function takes a jump backward for a new line unless it leads to the SEND itself.
+            for place in self.before_send.get(&instruction.target).cloned().unwrap_or_default() {
+                let position = self.position_of(place, owner);
+                self.add_hook(place, Item { position, ..plain }, Next::Elsewhere)?;
+            }
+        }
+        let send = previous.filter(|&p| analysis.opcode(p) == SEND && instruction.opcode() == YIELD_VALUE);
+        if let Some(send) = send.filter(|_| !wanted.before.is_empty()) {
+            // gen.throw takes the argument of the unit in front of YIELD_VALUE for that of SEND.
+            self.items.push(Item { jump: Jump::Forward, label: self.label_of_jump(send), ..plain });
         }
         parts.own = self.items.len() as u32;
         self.items.push(Item {
@@ -490,8 +522,14 @@ impl Assembler<'_> {
         match self.analysis.instructions[k].target {
             NONE => Label::Nowhere,
             _ if self.has_edge.get(k) == Some(&true) => Label::Edge(k as u32),
+            target if self.is_answered_by(k, target) => Label::Own(target),
             target => self.label_of_target(k, target),
         }
+    }
+
+    /// Whether a jump leads back to a `SEND` whose hooks it has passed.
+    fn is_answered_by(&self, k: usize, target: u32) -> bool {
+        self.analysis.opcode(k) == JUMP_BACKWARD_NO_INTERRUPT && self.before_send.contains_key(&target)
     }
 
     /// Where an instruction is entered when another jumps to it.
@@ -534,26 +572,33 @@ impl Assembler<'_> {
     /// The way that what instruction `owner` raises under a guard takes.
     fn way(&self, owner: u32, guard: u32, untouched: u32, is_own: bool) -> Way {
         let analysis = self.analysis;
-        let reraises = is_own && matches!(analysis.opcode(owner as usize), RERAISE | END_ASYNC_FOR);
+        let reraises = is_own && analysis.reraises(owner as usize);
         let reraised_by = if reraises { owner } else { NONE };
         match (analysis.guards.get(guard as usize), self.handler_label(owner, guard)) {
             (Some(guard), Some(label)) => Way {
                 exit: Exit::Into { guard: guard.alike, label },
                 kept: analysis.kept(owner as usize, untouched, guard.depth),
                 reraised_by,
+                is_told: false,
             },
-            _ => Way { exit: Exit::Out, kept: analysis.kept(owner as usize, untouched, 0), reraised_by },
+            _ => Way {
+                exit: Exit::Out,
+                kept: analysis.kept(owner as usize, untouched, 0),
+                reraised_by,
+                is_told: false,
+            },
         }
     }
 
     /// The gate of what an item raises, if it has one.
-    fn gate(&self, item: &Item) -> Option<&GateItems> {
-        if self.gate_of.is_empty()
-            || item.is_gate
-            || item.is_landing
-            || !self.analysis.is_gated(item.owner as usize)
-        {
+    fn gate(&self, index: usize, item: &Item) -> Option<&GateItems> {
+        if self.gate_of.is_empty() || item.is_landing || !self.analysis.is_gated(item.owner as usize) {
             return None;
+        }
+        if item.is_gate {
+            let gate = self.gates.partition_point(|gate| gate.items.end <= index);
+            let next = self.gates.get(gate)?.way.then()?;
+            return self.gate_of.get(&next).map(|&index| &self.gates[index]);
         }
         let is_own = !item.is_hook && item.opcode == self.analysis.opcode(item.owner as usize);
         let way = self.way(item.owner, item.guard, item.untouched, is_own);
@@ -587,6 +632,8 @@ impl Assembler<'_> {
                 add(self.way(owner, guard, depth, false));
             }
         }
+        let told: Vec<_> = ways.iter().filter_map(|&(handler, way)| Some((handler, way.then()?))).collect();
+        ways.extend(told);
         ways.sort_unstable();
         ways.dedup();
         ways
@@ -801,13 +848,10 @@ impl Assembler<'_> {
             analysis.first_line,
             analysis.line_table_length + 6 * (self.items.len() - analysis.instructions.len()),
         );
-        for (i, item) in self.items.iter().enumerate() {
+        for item in &self.items {
             encode(item.opcode, item.arg, item.extended, &mut code);
             if item.is_hook {
-                // Only those behind a SEND have a label, and are nearer to it than that is.
-                let leads_to = if item.is_gate { None } else { self.item(item.label) };
-                let distance = leads_to.map_or(0, |to| starts[to] - starts[i + 1]);
-                code.extend([POP_JUMP_FORWARD_IF_TRUE, distance as u8]);
+                code.extend([POP_JUMP_FORWARD_IF_TRUE, 0]);
             } else {
                 code.resize(code.len() + 2 * usize::from(item.tail), 0);
             }
@@ -827,7 +871,8 @@ impl Assembler<'_> {
                 skip: (self.items[gate.items.start].units() - 1) as u8,
                 depth: gate.depth,
                 reraised_by: reraised_by.map(|by| ByteOffset::from(UnitIndex(by.opcode_unit()))),
-                leaves: gate.way.exit == Exit::Out,
+                is_told: gate.way.is_told,
+                leaves: gate.way.exit == Exit::Out && gate.way.then().is_none(),
             }
         });
         let blocks = self.blocks.iter().map(|block| Block {
@@ -870,7 +915,7 @@ impl Assembler<'_> {
         let mut run: Option<(u32, Entry)> = None;
         for (i, item) in self.items.iter().enumerate() {
             let (start, end) = (starts[i], starts[i + 1]);
-            let entry = match (self.gate(item), analysis.guards.get(item.guard as usize)) {
+            let entry = match (self.gate(i, item), analysis.guards.get(item.guard as usize)) {
                 (Some(gate), _) => {
                     let target = starts[gate.items.start];
                     Some(Entry { start, end, target, depth: gate.depth - 2, lasti: true })
@@ -1302,9 +1347,10 @@ mod tests {
         let analysis = analysis_of(&code, EventSet::empty());
         let copy = analysis.assemble(&Plan { gates: true, ..ALL }).unwrap();
         verify(&bytes_of(&copy)).unwrap();
-        // The iterator is dropped when the gate raises again.
-        let kept: Vec<_> = copy.gates.iter().map(|gate| gate.depth - 2).collect();
-        assert_eq!(kept, [0, 1]);
+        // The iterator is dropped when the last gate raises again, and only then does it leave the frame.
+        let gates: Vec<_> =
+            copy.gates.iter().map(|gate| (gate.depth - 2, gate.is_told, gate.leaves)).collect();
+        assert_eq!(gates, [(0, false, true), (0, true, true), (1, false, false)]);
     }
 
     #[test]
@@ -1327,7 +1373,7 @@ mod tests {
         let at = opcodes.iter().position(|&opcode| opcode == YIELD_VALUE).unwrap();
         let send = opcodes.iter().position(|&opcode| opcode == SEND).unwrap();
         let target = send + 1 + usize::from(copy.code[2 * send + 1]);
-        assert_eq!(opcodes[at - 1], POP_JUMP_FORWARD_IF_TRUE);
+        assert_eq!(opcodes[at - 1], NOP);
         assert_eq!(at + usize::from(copy.code[2 * at - 1]), target);
         // What is thrown in from there is raised in a unit that raises nothing by itself.
         assert!(matches!(opcodes[target - 1], NOP | JUMP_BACKWARD_NO_INTERRUPT));

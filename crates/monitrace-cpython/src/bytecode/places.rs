@@ -8,7 +8,7 @@ use super::instruction::{Instruction, NONE, decode};
 use super::line_table::{Cursor, Position};
 use super::opcodes::{
     CALL, CALL_FUNCTION_EX, END_ASYNC_FOR, FOR_ITER, GET_ANEXT, JUMP_BACKWARD, JUMP_FORWARD, KW_NAMES,
-    PRECALL, RERAISE, RESUME, RETURN_GENERATOR, RETURN_VALUE, SEND, YIELD_VALUE,
+    PRECALL, RAISE_VARARGS, RERAISE, RESUME, RETURN_GENERATOR, RETURN_VALUE, SEND, YIELD_VALUE,
 };
 use super::{CodeBytes, RewriteError, exception_table};
 use monitrace_core::{ByteOffset, Event, UnitIndex};
@@ -33,6 +33,8 @@ pub struct Place {
     /// only when running can it be told whether that was on this line. The position, in units of the
     /// copy, is the second value from the top of the stack.
     pub restores_position: bool,
+    /// The end of what an `async for` awaits for an item: below the item lies the asynchronous iterator.
+    pub is_of_anext: bool,
     /// Where a `CALL` finds what is called, below the hook.
     pub call: Option<Operands>,
     /// Where a jump or a branch goes, in bytes of the original.
@@ -223,6 +225,17 @@ impl Analysis {
         next.into_iter().chain(target)
     }
 
+    /// Whether an instruction raises again what was raised before. `raise` alone does, but for an error of its own
+    /// if there is nothing to raise.
+    pub(super) fn reraises(&self, k: usize) -> bool {
+        let instruction = &self.instructions[k];
+        match instruction.opcode() {
+            RERAISE | END_ASYNC_FOR => true,
+            RAISE_VARARGS => instruction.arg == 0,
+            _ => false,
+        }
+    }
+
     /// Whether what an instruction raises is the program's: not what sets the frame up. A generator that has not
     /// begun stands at its making when something is thrown into it.
     pub(super) fn is_gated(&self, k: usize) -> bool {
@@ -320,6 +333,7 @@ impl Analysis {
                 ends_async_for[end] = Some(k);
             }
         }
+        let is_warm = self.without_exceptions();
         let mut told_of = first;
         for k in first + 1..count {
             if self.stacks.depths[k] == UNREACHED {
@@ -354,7 +368,9 @@ impl Analysis {
                 YIELD_VALUE => {
                     self.add_place(Event::PyYield, Side::Before, k, k);
                 }
-                JUMP_FORWARD | JUMP_BACKWARD if self.can_be_hooked(k) => {
+                JUMP_FORWARD | JUMP_BACKWARD
+                    if self.can_be_hooked(k) && !self.leaps_handlers(k, &is_warm) =>
+                {
                     let target = self.start_of(self.instructions[k].target as usize);
                     self.add_place(Event::Jump, Side::Before, k, k).destination = Some(target);
                 }
@@ -374,6 +390,36 @@ impl Analysis {
         }
     }
 
+    /// Whether a path without exceptions leads to each instruction.
+    fn without_exceptions(&self) -> Vec<bool> {
+        let count = self.instructions.len();
+        if self.guards.is_empty() {
+            return vec![true; count];
+        }
+        let mut is_warm = vec![false; count];
+        let mut paths = vec![0];
+        while let Some(mut k) = paths.pop() {
+            while k < count && !std::mem::replace(&mut is_warm[k], true) {
+                let instruction = &self.instructions[k];
+                if instruction.target != NONE {
+                    paths.push(instruction.target as usize);
+                }
+                if !instruction.row.goes_on() {
+                    break;
+                }
+                k += 1;
+            }
+        }
+        is_warm
+    }
+
+    /// Whether a jump does nothing but pass by handlers. CPython 3.12 and later have these behind all other
+    /// code, so that there is nothing to jump over and no event.
+    fn leaps_handlers(&self, k: usize, is_warm: &[bool]) -> bool {
+        let target = self.instructions[k].target as usize;
+        is_warm[k] && target > k + 1 && !is_warm[k + 1..target].contains(&true)
+    }
+
     /// Adds the places on the two ways that lead away from an instruction. `async_for` is the `SEND` of the
     /// loop that ends with it.
     fn add_branches(&mut self, k: usize, async_for: Option<usize>) {
@@ -387,7 +433,8 @@ impl Analysis {
         }
         let Some(target) = self.taken(k) else { return };
         if matches!(opcode, FOR_ITER | SEND) {
-            self.add_place(Event::StopIteration, Side::Taken, k, k);
+            let is_of_anext = k >= 2 && self.opcode(k - 2) == GET_ANEXT;
+            self.add_place(Event::StopIteration, Side::Taken, k, k).is_of_anext = is_of_anext;
         }
         let is_async_for = opcode == SEND && self.end_of_async_for(k).is_some();
         if is_branch || is_async_for {
@@ -436,6 +483,7 @@ impl Analysis {
             line: self.positions[to].line(),
             depth,
             restores_position: false,
+            is_of_anext: false,
             call: None,
             destination: None,
         });

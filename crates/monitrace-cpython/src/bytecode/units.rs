@@ -133,6 +133,13 @@ impl UnitMap {
         Some(UnitIndex(if to.line != from.line { to.enter } else { to.past }))
     }
 
+    /// The unit of the copy at which the instruction that contains `original` is entered from another line.
+    ///
+    /// `None` if the original has no such unit.
+    pub fn enter_from_elsewhere(&self, original: UnitIndex) -> Option<UnitIndex> {
+        Some(UnitIndex(self.containing(original)?.enter))
+    }
+
     fn containing(&self, original: UnitIndex) -> Option<&Moved> {
         self.moved.get(self.index_of(original)?)
     }

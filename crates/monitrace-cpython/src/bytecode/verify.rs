@@ -12,7 +12,6 @@ use monitrace_core::UnitIndex;
 struct Step {
     row: &'static Row,
     arg: u32,
-    start: usize,
     /// The unit of its opcode, without `EXTENDED_ARG`s.
     opcode_unit: usize,
     end: usize,
@@ -97,8 +96,6 @@ fn walk(code: &CodeBytes<'_>, mut paths: Vec<(usize, i64)>) -> Result<u32, Rewri
         let distance = step.arg as usize;
         match step.row.jump {
             Jump::No => {}
-            // A hook's, which is never taken.
-            Jump::Forward if step.row.name == "POP_JUMP_FORWARD_IF_TRUE" && is_in_send(&steps, step) => {}
             Jump::Forward => paths.push((step.end + distance, left + gives_jumping)),
             Jump::Backward => {
                 let target = step.end.checked_sub(distance).ok_or(RewriteError::Jump(here))?;
@@ -133,7 +130,7 @@ fn steps(code: &CodeBytes<'_>) -> Result<Vec<Option<Step>>, RewriteError> {
         if row.name == "CACHE" || end > units.len() {
             return Err(RewriteError::Malformed(UnitIndex(at as u32)));
         }
-        steps[start] = Some(Step { row, arg, start, opcode_unit: at, end });
+        steps[start] = Some(Step { row, arg, opcode_unit: at, end });
         (start, at, arg) = (end, end, 0);
     }
     if start == units.len() { Ok(steps) } else { Err(RewriteError::Malformed(UnitIndex(start as u32))) }
@@ -143,23 +140,6 @@ fn steps(code: &CodeBytes<'_>) -> Result<Vec<Option<Step>>, RewriteError> {
 fn guard(entries: &[Entry], unit: usize) -> Option<&Entry> {
     let behind = entries.partition_point(|entry| entry.start as usize <= unit);
     entries[..behind].last().filter(|entry| unit < entry.end as usize)
-}
-
-/// Whether this is the jump of a hook between `SEND` and `YIELD_VALUE`, which is never taken. It leads where the
-/// jump of `SEND` does, for `gen.throw` looks for that in the unit before `YIELD_VALUE`.
-fn is_in_send(steps: &[Option<Step>], jump: &Step) -> bool {
-    let before = |start: usize| steps[..start].iter().rev().flatten().next();
-    let mut start = jump.start;
-    while let Some(load) = before(start).filter(|load| load.row.name == "LOAD_CONST") {
-        match before(load.start) {
-            Some(send) if send.row.name == "SEND" => {
-                return send.end + send.arg as usize == jump.end + jump.arg as usize && jump.arg < 256;
-            }
-            Some(hook) if hook.row.name == "POP_JUMP_FORWARD_IF_TRUE" => start = hook.start,
-            _ => break,
-        }
-    }
-    false
 }
 
 /// What must stand next to what, and which indices exist.

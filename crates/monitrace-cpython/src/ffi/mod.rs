@@ -63,3 +63,17 @@ pub const LAYOUT: &[&[Field]] = &[
     pystate::CFRAME_FIELDS,
     traceback::FIELDS,
 ];
+
+/// The names of a type: a new reference, or NULL. `PyType_GetDict`, which came with 3.12.
+///
+/// # Safety
+/// A type that is ready.
+pub(crate) unsafe fn type_dict(kind: *mut pyo3::ffi::PyTypeObject) -> *mut pyo3::ffi::PyObject {
+    // SAFETY: see above.
+    unsafe {
+        #[cfg(Py_3_12)]
+        return pyo3::ffi::PyType_GetDict(kind);
+        #[cfg(not(Py_3_12))]
+        return pyo3::ffi::Py_XNewRef((*kind).tp_dict);
+    }
+}

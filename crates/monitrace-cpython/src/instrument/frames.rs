@@ -305,6 +305,13 @@ unsafe fn arm(
             }
         }
         (*thread).c_tracefunc = Some(mover);
+        // A loop that is left passes its own flag on to the one below, and where only some code is
+        // instrumented nothing in it wakes the mover.
+        let mut above = (*thread).cframe;
+        while above != cframe && !above.is_null() && !registry().lock().covers_all {
+            (*above).use_tracing = 255;
+            above = (*above).previous;
+        }
         (*cframe).use_tracing = 255;
     }
     true

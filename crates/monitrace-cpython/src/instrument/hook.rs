@@ -10,14 +10,18 @@
 use super::calls::{Call, Places};
 use super::records::Instrumented;
 use super::stops;
-use crate::bytecode::opcodes::{JUMP_BACKWARD_NO_INTERRUPT, NOP, RETURN_GENERATOR, YIELD_VALUE};
+use crate::bytecode::opcodes::{
+    JUMP_BACKWARD_NO_INTERRUPT, NOP, RAISE_VARARGS, RETURN_GENERATOR, YIELD_VALUE,
+};
 use crate::bytecode::{Operands, Place, RAISING, Side};
+use crate::callback::PythonCallback;
 use crate::ffi::classobject::{PyMethod_Type, PyMethodObject};
 use crate::ffi::code::CodeUnit;
 use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
+use crate::ffi::traceback::PyTracebackObject;
 use crate::host::{CPython, Raised, Site};
-use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply, UnitIndex};
+use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply, ToolSet, UnitIndex};
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -53,6 +57,7 @@ pub(super) struct Hook {
     skip: u8,
     wakes_mover: bool,
     restores_position: bool,
+    is_of_anext: bool,
     call: Option<Operands>,
 }
 
@@ -136,6 +141,7 @@ impl Hook {
             ptr::addr_of_mut!((*hook).wakes_mover).write(parts.wakes_mover);
             let restores = place.is_some_and(|place| place.restores_position);
             ptr::addr_of_mut!((*hook).restores_position).write(restores);
+            ptr::addr_of_mut!((*hook).is_of_anext).write(place.is_some_and(|place| place.is_of_anext));
             ptr::addr_of_mut!((*hook).call).write(place.and_then(|place| place.call));
             Ok(Bound::from_owned_ptr(py, hook.cast()).unbind())
         }
@@ -179,7 +185,10 @@ impl Hook {
                 !places.tools_for_ends(scope).is_empty() || record.calls().has(places)
             }
             Event::StopIteration => match self.side {
-                Side::Taken => record.stops().has(self),
+                Side::Taken => {
+                    let awaits = self.is_of_anext && !scope.state(place_of(Event::Raise)).active().is_empty();
+                    awaits || record.stops().has(self)
+                }
                 // It notes what loops elsewhere may want to know.
                 _ => true,
             },
@@ -271,10 +280,34 @@ impl Hook {
         };
         let firing: Firing<'_, CPython> =
             Firing { event: self.event, offset: self.offset, code: &self.site, payload };
-        if super::monitor().fire(scope, self.place(), &firing)? == Reply::Disable {
+        let before = scope.state(self.place()).active();
+        let reply = super::monitor().fire(scope, self.place(), &firing)?;
+        let after = scope.state(self.place()).active();
+        if before != after && matches!(self.event, Event::BranchLeft | Event::BranchRight) {
+            self.disable_other_side(record, before.without(after));
+        }
+        if reply == Reply::Disable {
             Python::attach(|py| record.switch_off(py, self));
         }
         Ok(())
+    }
+
+    /// Disables the other side of a branch too, for those of the tools whose callback is for both.
+    #[cold]
+    fn disable_other_side(&self, record: &Instrumented, tools: ToolSet) {
+        let is_other = |hook: &&Hook| {
+            matches!(hook.event, Event::BranchLeft | Event::BranchRight)
+                && hook.event != self.event
+                && hook.offset == self.offset
+        };
+        let Some(other) = record.hooks().find(is_other) else { return };
+        for tool in tools.highest_first() {
+            let is_of_both = super::monitor().read_callback(tool, self.event, PythonCallback::is_of_branch);
+            if is_of_both == Some(true) {
+                super::monitor().disable_at(record.scope(), other.place(), tool);
+            }
+        }
+        other.switch_off_unless_wanted(record);
     }
 
     /// Before a call: tells of it, and notes it if its end is to be told.
@@ -342,15 +375,26 @@ impl Hook {
             record.show_elsewhere(frame);
             let mut passing = Passing { hook: self, py, record, frame, exception };
             let at = record.rewritten().original_unit(UnitIndex(raised_at));
-            let raised = match gate.reraised_by {
-                Some(by) => {
-                    passing.tell(Event::Reraise, by);
-                    by
+            let opcode = (*(*frame).prev_instr).to_le_bytes()[0];
+            // A `raise` that finds nothing to raise again raises something new, and has just been added to its
+            // traceback.
+            let is_new = opcode == RAISE_VARARGS && was_raised_at(frame, *exception, raised_at);
+            let reraised_by = gate.reraised_by.filter(|_| !is_new);
+            let offset = reraised_by.unwrap_or_else(|| raising_offset(at, opcode));
+            if is_resumable(opcode)
+                && let Some(unit) = record.rewritten().copy_unit(UnitIndex(offset.0 / 2))
+            {
+                (*frame).prev_instr = record.units().add(unit.0 as usize);
+            }
+            match reraised_by {
+                _ if gate.is_told => {}
+                Some(_) => {
+                    passing.tell(Event::Reraise, offset);
                 }
-                None => passing.tell_raised(at, (*(*frame).prev_instr).to_le_bytes()[0]),
-            };
+                None => passing.tell_raised(offset, is_resumable(opcode)),
+            }
             if gate.leaves {
-                passing.tell(Event::PyUnwind, raised);
+                passing.tell(Event::PyUnwind, offset);
                 stops::raised(py, frame, as_object(&*exception));
             }
             record.show_elsewhere(ptr::null_mut());
@@ -378,6 +422,12 @@ impl Hook {
 
     /// Behind a loop: tells how its iterator ended if that was noted.
     fn fire_end(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+        if self.is_of_anext
+            && let Some(item) = self.slot(record, 1)
+        {
+            // SAFETY: the frame owns both values.
+            unsafe { stops::yielded(py, self, record, *item.sub(1), as_object(&*item))? };
+        }
         let stop = self.frame(record).and_then(|frame| record.stops().take(frame, self));
         let told = stop.map_or(Ok(()), |stop| {
             let place = match stop.event {
@@ -413,7 +463,7 @@ impl Hook {
 
     /// The frame that runs this hook. `None` if it is not run by its own code: somebody got hold of the
     /// object.
-    fn frame(&self, record: &Instrumented) -> Option<*mut InterpreterFrame> {
+    pub(super) fn frame(&self, record: &Instrumented) -> Option<*mut InterpreterFrame> {
         // SAFETY: the current thread has a frame when Python code runs; the hook's units are the copy's.
         unsafe {
             let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
@@ -532,6 +582,33 @@ pub(super) fn place_of(event: Event) -> usize {
     RAISING.iter().position(|&raising| raising == event).unwrap_or(0)
 }
 
+/// Whether the newest entry of an exception's traceback is of this frame and this unit of its code.
+///
+/// # Safety
+/// A live frame and a live exception.
+unsafe fn was_raised_at(frame: *mut InterpreterFrame, exception: *mut ffi::PyObject, unit: u32) -> bool {
+    // SAFETY: see above; what an exception has for a traceback is one, or NULL.
+    unsafe {
+        let traceback =
+            (*exception.cast::<ffi::PyBaseExceptionObject>()).traceback.cast::<PyTracebackObject>();
+        !traceback.is_null()
+            && (*traceback).tb_frame == (*frame).frame_obj
+            && u32::try_from((*traceback).tb_lasti / 2) == Ok(unit)
+    }
+}
+
+/// Whether that is where a generator waits: none of these raises anything by itself.
+fn is_resumable(opcode: u8) -> bool {
+    matches!(opcode, YIELD_VALUE | RETURN_GENERATOR | JUMP_BACKWARD_NO_INTERRUPT | NOP)
+}
+
+/// The instruction that is said to raise what was raised at a unit of the original, where the copy has this
+/// opcode. What another generator has raised, that this one waits for, is thrown behind `YIELD_VALUE` and `RESUME`.
+fn raising_offset(at: UnitIndex, opcode: u8) -> ByteOffset {
+    let behind = if matches!(opcode, JUMP_BACKWARD_NO_INTERRUPT | NOP) { 2 } else { 0 };
+    ByteOffset::from(UnitIndex(at.0.saturating_sub(behind)))
+}
+
 /// An exception that passes a gate.
 struct Passing<'a, 'py> {
     hook: &'a Hook,
@@ -544,22 +621,13 @@ struct Passing<'a, 'py> {
 }
 
 impl Passing<'_, '_> {
-    /// Tells of it as new to this frame, and gives the offset of the instruction that raised it. `at` is where
-    /// it was raised, and `opcode` what stands there in the copy.
-    fn tell_raised(&mut self, at: UnitIndex, opcode: u8) -> ByteOffset {
-        // These raise nothing by themselves, but are where a generator stands: the last two if it waits for
-        // another, which has raised what is thrown.
-        let yielded = match opcode {
-            YIELD_VALUE | RETURN_GENERATOR => Some(at.0),
-            JUMP_BACKWARD_NO_INTERRUPT | NOP => at.0.checked_sub(2),
-            _ => None,
-        };
-        if let Some(yielded) = yielded
-            && self.tell(Event::PyThrow, ByteOffset::from(UnitIndex(yielded + 1)))
-        {
+    /// Tells of it as new to this frame. `offset` is the instruction that raised it or, if it was `thrown` into a
+    /// generator, the `YIELD_VALUE` at which that waits.
+    fn tell_raised(&mut self, offset: ByteOffset, thrown: bool) {
+        // A generator goes on behind it.
+        if thrown && self.tell(Event::PyThrow, ByteOffset(offset.0 + 2)) {
             self.add_traceback();
         }
-        let offset = ByteOffset::from(UnitIndex(yielded.unwrap_or(at.0)));
         if let Some(call) = self.record.calls().take(self.frame) {
             // SAFETY: the call is noted with this copy, which owns its hooks.
             let place = unsafe { (*call.hook).place() };
@@ -573,7 +641,6 @@ impl Passing<'_, '_> {
             }
         }
         self.tell(Event::Raise, offset);
-        offset
     }
 
     /// Tells of an event of it, and whether a callback has raised another, which has taken its place.

@@ -9,6 +9,7 @@ use super::records::{CodePtr, Instrumented};
 use crate::ffi::frame::PyFrameObject;
 use crate::ffi::genobject::PyGenObject;
 use crate::ffi::traceback::PyTracebackObject;
+use monitrace_core::UnitIndex;
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -54,7 +55,7 @@ static ATTRIBUTES: [Attribute; 9] = [
     Attribute { kind: function_type, name: c"__code__", get: function_code, set: Some(set_function_code) },
     Attribute { kind: frame_type, name: c"f_code", get: frame_code, set: None },
     Attribute { kind: frame_type, name: c"f_lasti", get: frame_lasti, set: None },
-    Attribute { kind: frame_type, name: c"f_lineno", get: frame_lineno, set: None },
+    Attribute { kind: frame_type, name: c"f_lineno", get: frame_lineno, set: Some(set_frame_lineno) },
     Attribute { kind: traceback_type, name: c"tb_lasti", get: traceback_lasti, set: None },
     Attribute { kind: traceback_type, name: c"tb_lineno", get: traceback_lineno, set: None },
     Attribute { kind: generator_type, name: c"gi_code", get: generator_code, set: None },
@@ -309,6 +310,40 @@ unsafe extern "C" fn frame_lineno(object: *mut ffi::PyObject, closure: *mut c_vo
                 ffi::PyLong_FromLong(line.into())
             }
         }
+    }
+}
+
+/// Jumps in the program's own code, which alone has lines where the program knows them, and then goes on at the
+/// same place of the copy.
+unsafe extern "C" fn set_frame_lineno(
+    object: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    closure: *mut c_void,
+) -> c_int {
+    // SAFETY: a setter of frames, called with the GIL held. A copy holds its original, so that the frame may
+    // name that one for a moment; both have the same variables, and their stacks are alike between two
+    // instructions of the original, where alone the interpreter lets a frame jump.
+    unsafe {
+        let Some(set) = own(FRAME_LINENO).and_then(|definition| (*definition).set) else { return -1 };
+        let Some(copy) = frame_copy(object.cast()) else { return set(object, value, closure) };
+        let frame = (*object.cast::<PyFrameObject>()).f_frame;
+        let units = |code: CodePtr| code.cast::<u8>().add(crate::ffi::code::CODE_OFFSET).cast::<u16>();
+        let (code, original) = (copy.code(), copy.original().code());
+        let here = (*frame).prev_instr;
+        let Ok(unit) = u32::try_from(here.offset_from(units(code))) else {
+            return set(object, value, closure);
+        };
+        let unit = copy.rewritten().original_unit(UnitIndex(unit));
+        let start = units(original).add(unit.0 as usize);
+        (*frame).f_code = original;
+        (*frame).prev_instr = start;
+        let result = set(object, value, closure);
+        let jumped = (*frame).prev_instr != start;
+        let unit = (*frame).prev_instr.offset_from(units(original)) as u32;
+        (*frame).f_code = code;
+        let entered = copy.rewritten().enter_from_elsewhere(UnitIndex(unit)).filter(|_| jumped);
+        (*frame).prev_instr = entered.map_or(here, |entered| units(code).add(entered.0 as usize));
+        result
     }
 }
 

@@ -38,6 +38,7 @@ pub use quiet::Quiet;
 pub(crate) use quiet::quiet;
 pub use slot::Slot;
 
+use crate::co_branches::{self, Branch};
 use crate::host::CPython;
 use monitrace_core::{Change, CodeId, EventSet, Monitor, Tool, ToolId};
 use pyo3::exceptions::PyRuntimeError;
@@ -292,9 +293,15 @@ pub(crate) fn monitoring(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     namespace::module(py)
 }
 
-/// Makes the module `sys.monitoring`.
+/// The branches of a code object, in the order of its code.
+pub(crate) fn branches_of(code: &Bound<'_, PyAny>) -> PyResult<Vec<Branch>> {
+    records::branches_of(code.py(), code.as_ptr().cast())
+}
+
+/// Makes the module `sys.monitoring`, and gives code objects what 3.14's have.
 pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     probe::check(py)?;
+    co_branches::install(py)?;
     let module = namespace::module(py)?;
     py.import("sys")?.setattr("monitoring", &module)?;
     Ok(module)
@@ -318,6 +325,7 @@ pub(crate) fn uninstall(py: Python<'_>) -> PyResult<()> {
         .is_some_and(|installed| namespace::module(py).is_ok_and(|module| installed.is(&module)))
     {
         sys.delattr("monitoring")?;
+        co_branches::uninstall(py)?;
     }
     Ok(())
 }

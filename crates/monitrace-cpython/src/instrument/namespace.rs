@@ -133,9 +133,11 @@ fn register_callback(
         return Err(PyValueError::new_err(format!("invalid event {bit}")));
     };
     py.import("sys")?.call_method1("audit", ("sys.monitoring.register_callback", &function))?;
+    let is_branch = set == EventSet::BRANCH;
     let mut before = None;
     for event in set.events() {
-        let callback = (!function.is_none()).then(|| PythonCallback::shared(&function)).transpose()?;
+        let callback =
+            (!function.is_none()).then(|| PythonCallback::shared(&function, is_branch)).transpose()?;
         let replaced = monitor().register_callback(tool, event, callback);
         // BRANCH sets both sides and gives one of them back.
         before = before

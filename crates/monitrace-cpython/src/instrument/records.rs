@@ -10,6 +10,7 @@ use super::calls::{Call, Calls, ENDS};
 use super::hook::{Hook, HookParts, place_of};
 use super::stops::{ENDINGS, Stops};
 use crate::bytecode::{Analysis, CodeBytes, Landing, Plan, RAISING, Rewritten};
+use crate::co_branches::Branch;
 use crate::ffi::code::{
     _PyCode_GetExtra, _PyCode_SetExtra, CODE_OFFSET, CodeUnit, PyCode_GetCellvars, PyCode_GetCode,
     PyCode_GetFreevars, PyCode_GetVarnames, PyCode_NewWithPosOnlyArgs, PyCodeObject,
@@ -20,6 +21,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr;
 use std::rc::Rc;
@@ -419,7 +421,8 @@ impl Instrumented {
         self.hooks().chain(unsafe { self.gate.as_ref() })
     }
 
-    fn hooks(&self) -> impl Iterator<Item = &Hook> {
+    /// All hooks, in the order of their places.
+    pub(super) fn hooks(&self) -> impl Iterator<Item = &Hook> {
         // SAFETY: the code object's constants own the hooks, and the code object owns this record.
         self.hooks.iter().map(|hook| unsafe { &**hook })
     }
@@ -554,6 +557,23 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
         stop.exception.drop_ref(py);
     }
     record.original_object.drop_ref(py);
+}
+
+/// The branches of a code object of the program, in the order of its code. One that was refused has none.
+pub(super) fn branches_of(py: Python<'_>, code: CodePtr) -> PyResult<Vec<Branch>> {
+    let analysis = analyse(py, code)?;
+    let mut branches: BTreeMap<u32, (Option<u32>, Option<u32>)> = BTreeMap::new();
+    for place in analysis.iter().flat_map(|analysis| analysis.places()) {
+        let Some(destination) = place.destination else { continue };
+        let sides = match place.event {
+            Event::BranchLeft => (Some(destination.0), None),
+            Event::BranchRight => (None, Some(destination.0)),
+            _ => continue,
+        };
+        let (left, right) = branches.entry(place.offset.0).or_default();
+        (*left, *right) = (left.or(sides.0), right.or(sides.1));
+    }
+    Ok(branches.into_iter().filter_map(|(from, (left, right))| Some((from, left?, right?))).collect())
 }
 
 /// Decodes a code object's bytes. `None` if the rewriter refuses them.

@@ -68,7 +68,6 @@ struct Asking<'a> {
     frame: *mut InterpreterFrame,
     record: &'a Instrumented,
     hook: &'a Hook,
-    opcode: u8,
     iterator: *mut ffi::PyObject,
 }
 
@@ -96,7 +95,7 @@ impl Asking<'_> {
             let hook = record.hook_of_end(unit)?;
             let slot = (*record.code()).co_nlocalsplus as usize + hook.depth() - usize::from(opcode == SEND);
             let iterator = *(&raw const (*caller).localsplus).cast::<*mut ffi::PyObject>().add(slot);
-            (!iterator.is_null()).then_some(Asking { frame: caller, record, hook, opcode, iterator })
+            (!iterator.is_null()).then_some(Asking { frame: caller, record, hook, iterator })
         }
     }
 
@@ -156,17 +155,48 @@ pub(super) unsafe fn returned(
         }
         let Some(asking) = Asking::by_caller_of(frame) else { return Ok(()) };
         let generator = frame.cast::<u8>().sub(offset_of!(PyGenObject, gi_iframe)).cast::<ffi::PyObject>();
-        let event = match (asking.iterator == generator, asking.opcode) {
-            (true, SEND) => Event::StopIteration,
-            // Without a value the interpreter raises nothing here.
-            (is_asked, _) if (is_asked || asking.passes_on()) && !value.is_none(py) => Event::Raise,
-            _ => return Ok(()),
+        let event = if asking.iterator == generator {
+            Event::StopIteration
+        } else if asking.passes_on() && !value.is_none(py) {
+            Event::Raise
+        } else {
+            // Without a value nothing is raised.
+            return Ok(());
         };
-        let value = value.bind(py);
-        let kind = py.get_type::<pyo3::exceptions::PyStopIteration>();
-        // As the interpreter makes it: None is left out.
-        let exception = if value.is_none() { kind.call0()? } else { kind.call1((value,))? };
-        asking.note(py, event, exception.unbind());
+        asking.note(py, event, stop_iteration(py, value)?);
     }
     Ok(())
+}
+
+/// An asynchronous iterator has given an item: notes what that has raised, if it is a generator's, which tells the
+/// item by a `StopIteration`.
+///
+/// # Safety
+/// A live object, borrowed.
+pub(super) unsafe fn yielded(
+    py: Python<'_>,
+    hook: &Hook,
+    record: &Instrumented,
+    iterator: *mut ffi::PyObject,
+    item: &Py<PyAny>,
+) -> PyResult<()> {
+    // SAFETY: see above.
+    if unsafe { ffi::Py_TYPE(iterator) } != &raw mut ffi::PyAsyncGen_Type {
+        return Ok(());
+    }
+    if let Some(frame) = hook.frame(record) {
+        let exception = stop_iteration(py, item)?;
+        let stop = Stop { frame, hook, event: Event::Raise, exception };
+        if let Some(older) = record.stops().add(stop) {
+            older.exception.drop_ref(py);
+        }
+    }
+    Ok(())
+}
+
+/// As the interpreter makes it: None is left out.
+fn stop_iteration(py: Python<'_>, value: &Py<PyAny>) -> PyResult<Py<PyAny>> {
+    let kind = py.get_type::<pyo3::exceptions::PyStopIteration>();
+    let exception = if value.is_none(py) { kind.call0()? } else { kind.call1((value,))? };
+    Ok(exception.unbind())
 }

@@ -1,14 +1,17 @@
 //! 3.12 and 3.13: the branches in the instructions of a code object, where each goes on and where it
 //! jumps: offsets as the interpreter's `BRANCH` event tells them. It reads bytes, and must never look
-//! into objects.
+//! into objects but for a code object's bytes.
 //!
 //! The compiler has removed what is no branch, so these are all that the event is made for. `async for`
 //! is none: these versions end it by an exception.
 
 #![forbid(unsafe_code)]
 
+use crate::co_branches::Branch;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
 use std::collections::HashMap;
 
 /// What an opcode is to this.
@@ -36,8 +39,21 @@ pub(super) struct Opcodes {
     caches: [u8; 256],
 }
 
-/// The offsets of a branch: its own, that of the left and that of the right side.
-pub(super) type Branch = (u32, u32, u32);
+/// What is known of the opcodes, asked for once.
+pub(super) fn opcodes(py: Python<'_>) -> PyResult<&'static Opcodes> {
+    static OPCODES: PyOnceLock<Opcodes> = PyOnceLock::new();
+    OPCODES.get_or_try_init(py, || Opcodes::of_interpreter(py))
+}
+
+/// The instructions of a code object, without what events have made of them.
+pub(super) fn instructions<'py>(code: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(code.getattr(intern!(code.py(), "co_code"))?.cast_into()?)
+}
+
+/// The branches of a code object, in the order of its code.
+pub(crate) fn branches_of(code: &Bound<'_, PyAny>) -> PyResult<Vec<Branch>> {
+    Ok(opcodes(code.py())?.branches(instructions(code)?.as_bytes()))
+}
 
 impl Opcodes {
     /// As the interpreter says itself.

@@ -7,8 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::branch_table::Opcodes;
-use super::co_branches::{instructions, opcodes};
+use super::branch_table::{Opcodes, instructions, opcodes};
 use super::listener::{Words, tell};
 use super::own;
 use super::sides::{self, Branch, Verdict};

@@ -8,7 +8,7 @@
 //! topup       3.12, 3.13: what 3.14 has besides
 //! sides       3.12, 3.13: which sides of branches a tool wants, and has disabled
 //! branches    3.12, 3.13: the callable that tells sides apart
-//! branch_table, co_branches   3.12, 3.13: the branches of a code object
+//! branch_table    3.12, 3.13: the branches of a code object
 //! own         the interpreter's own functions
 //! listener    the callables of native tools
 //! producer    events of code that is not Python
@@ -16,7 +16,7 @@
 //! quiet       mutes a thread while a callback runs
 //! ```
 
-// Those that reach into the interpreter allow it themselves: `cells`, `co_branches`, `quiet` and
+// Those that reach into the interpreter allow it themselves: `cells`, `quiet` and
 // `producer`.
 #![deny(unsafe_code)]
 
@@ -26,7 +26,6 @@ mod branch_table;
 mod branches;
 pub mod cells;
 #[cfg(not(Py_3_14))]
-mod co_branches;
 mod listener;
 mod namespace;
 mod own;

@@ -8,8 +8,9 @@
 #![forbid(unsafe_code)]
 
 use super::branches::{self, SideCallback};
-use super::{co_branches, own, sides};
+use super::{own, sides};
 use crate::arguments::Arguments;
+use crate::co_branches;
 use crate::{event_ids, producer};
 use monitrace_core::{Event, EventSet, ToolId};
 use pyo3::exceptions::PyRuntimeError;
