@@ -8,6 +8,9 @@ import ast
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+Statement: TypeAlias = ast.stmt | ast.ExceptHandler
 
 
 def smaller(text: str, is_faulty: Callable[[str], bool], seconds: float) -> str:
@@ -30,8 +33,8 @@ def smaller(text: str, is_faulty: Callable[[str], bool], seconds: float) -> str:
     while text != before:
         before, at = text, 0
         # What could not be taken once is not tried again before the end.
-        while at < len(spans := statements(text)):
-            shrunk = first_faulty(candidates(text, spans[at]))
+        while at < len(nodes := statements(text)):
+            shrunk = first_faulty(candidates(text, nodes[at]))
             text, at = (shrunk, at) if shrunk is not None else (text, at + 1)
     return text
 
@@ -43,32 +46,38 @@ def without(text: str, at: int, count: int) -> str | None:
     return "\n".join([*lines[: first(gone[0]) - 1], *lines[gone[-1].end_lineno :], ""]) if gone else None
 
 
-def statements(text: str) -> list[tuple[int, int]]:
-    """The first and last lines of all statements, the biggest first."""
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt | ast.ExceptHandler)]
-    spans = {(first(node), node.end_lineno or 0) for node in nodes}
-    return sorted(spans, key=lambda span: (span[0] - span[1], span))
+def statements(text: str) -> list[Statement]:
+    """All statements, the biggest first."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, Statement)]
+    return sorted(nodes, key=lambda node: (first(node) - last(node), first(node)))
 
 
-def candidates(text: str, span: tuple[int, int]) -> Iterator[str]:
-    """Programs without a statement, or with a compound one's body instead of it."""
+def candidates(text: str, node: Statement) -> Iterator[str]:
+    """Programs without a statement, or with one of its bodies instead of it."""
     lines = text.splitlines()
-    start, end = span
-    before, statement, behind = lines[: start - 1], lines[start - 1 : end], lines[end:]
-    indent = len(statement[0]) - len(statement[0].lstrip())
-    deeper = len(statement[-1]) - len(statement[-1].lstrip()) - indent
+    before, head, behind = lines[: first(node) - 1], lines[first(node) - 1], lines[last(node) :]
+    indent = len(head) - len(head.lstrip())
     yield "\n".join([*before, *behind, ""])
-    if statement[0].strip() != "pass":
+    if head.strip() != "pass":
         yield "\n".join([*before, " " * indent + "pass", *behind, ""])
-    if deeper > 0:
-        body = [line[4:] for line in statement[1:]]
-        yield "\n".join([*before, *body, *behind, ""])
+    for name in ("body", "orelse", "finalbody"):
+        if body := getattr(node, name, []):
+            inner = lines[first(body[0]) - 1 : last(body[-1])]
+            deeper = len(inner[0]) - len(inner[0].lstrip()) - indent
+            # What lies on the first line of the statement, or within parentheses, need not be so deep.
+            whole = [line[min(deeper, len(line) - len(line.lstrip())) :] for line in inner]
+            yield "\n".join([*before, *whole, *behind, ""])
 
 
-def first(node: ast.stmt | ast.ExceptHandler) -> int:
+def first(node: Statement) -> int:
     """A statement's first line, decorators included."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(each.lineno for each in decorators)])
+
+
+def last(node: Statement) -> int:
+    """Its last line."""
+    return node.end_lineno or node.lineno
 
 
 def compiles(text: str) -> bool:
