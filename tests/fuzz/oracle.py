@@ -69,7 +69,12 @@ class Listing:
         lines = {unit: line for start, end, line in code.co_lines() for unit in range(start, end, 2)}
         targets = {entry.target for entry in entries} | {each.offset for each in shown if each.is_jump_target}
         begin = next((each.offset for each in shown if each.opname == "RESUME"), 0)
-        depths = _depths(shown, entries)
+        handlers = {
+            offset: (entry.target, entry.depth + entry.lasti + 1)
+            for entry in entries
+            for offset in range(entry.start, entry.end, 2)
+        }
+        depths, warm = _depths(shown, handlers), _depths(shown, {})
         ordered: list[Instruction] = []
         line_before: int | None = None
         start: int | None = None
@@ -99,6 +104,15 @@ class Listing:
             self.at.update(dict.fromkeys(range(instruction.start, end, 2), instruction))
         self.following = {a.offset: b for a, b in pairwise(ordered)}
         self.previous = {b.offset: a for a, b in pairwise(ordered)}
+        self.leaps = {
+            jump.offset
+            for jump in ordered
+            if jump.name == "JUMP_FORWARD"
+            and jump.offset in warm
+            and jump.target > self.following[jump.offset].start
+            if not any(jump.offset < each.offset < jump.target and each.offset in warm for each in ordered)
+        }
+        """Jumps over nothing but handlers. 3.14 has these behind all other code, and nothing to jump over."""
         self.async_loops: dict[int, Instruction] = {}
         """The `SEND` of each `async for`, by the offsets of that and of its `END_ASYNC_FOR`."""
         for asking in (each for each in ordered if each.name == "GET_ANEXT"):
@@ -112,15 +126,11 @@ def _jumps(instruction: dis.Instruction) -> bool:
     return instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs
 
 
-def _depths(instructions: list[dis.Instruction], entries: list[Any]) -> dict[int, int]:
-    """How many values the stack has before each instruction, found by walking all ways."""
+def _depths(instructions: list[dis.Instruction], handlers: dict[int, tuple[int, int]]) -> dict[int, int]:
+    """How many values the stack has before each instruction that these handlers or no exception can
+    lead to. Handlers: by the offsets that they guard, where they are and how many values they have."""
     following = {a.offset: b.offset for a, b in pairwise(instructions)}
     by_offset = {each.offset: each for each in instructions}
-    handlers = {
-        offset: (entry.target, entry.depth + entry.lasti + 1)
-        for entry in entries
-        for offset in range(entry.start, entry.end, 2)
-    }
     depths: dict[int, int] = {}
     waiting = [(0, 0)]
     while waiting:
@@ -316,7 +326,7 @@ class Step:
         stack = self.stack(here.depth)
         if here.name in BRANCHES and here.target == self.listing.following[here.offset].start:
             progress.is_true = self.truth(here, stack.get(1))
-        elif here.name in JUMPS:
+        elif here.name in JUMPS and here.offset not in self.listing.leaps:
             self.tell("JUMP", here.offset, str(here.target))
         elif here.name == "CALL":
             self.begin_call(progress, here)
