@@ -217,23 +217,25 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What monitoring costs: the engine and producers alone, events of C code, then 3.11 with monitrace
-    beside native 3.12. Arguments after -- go to benches/compare.py (--rounds N, --quick, --record FILE,
-    --help); after -- capi, events of C code are measured alone, and they go to benches/capi.py."""
-    versions = ("3.11", "3.12", "3.13")
-    missing = [version for version in versions if version not in INTERPRETERS]
+    """What monitoring costs: the engine and producers alone, events of C code, switching events on, then
+    3.11 with monitrace beside native 3.12 and 3.14. Arguments after -- go to benches/compare.py (--rounds N,
+    --quick, --only REGEX, --record FILE, --help); after -- capi or -- switching, that is measured alone, and
+    they go to the script of that name."""
+    extended = ("3.11", "3.12", "3.13")
+    compared = ("3.11", "3.12", "3.14")
+    missing = sorted({version for version in (*extended, *compared) if version not in INTERPRETERS})
     if missing:
         session.skip(f"CPython {' and '.join(missing)} not found")
-    pythons = {version: INTERPRETERS[version] for version in versions}
+    pythons = {version: INTERPRETERS[version] for version in extended}
     ours = pythons["3.11"]
     loops = ("monitrace-bench-engine", "monitrace-bench-producer")
-    capi_alone = session.posargs[:1] == ["capi"]
+    alone = session.posargs[0] if session.posargs[:1] in (["capi"], ["switching"]) else ""
     with report(session) as folder:
         for version, python in pythons.items():
             # The profile that users get.
             target = TARGET / f"python{version}"
             env = python.build_env() | {"CARGO_TARGET_DIR": str(target)}
-            wanted = loops if python is ours and not capi_alone else ()
+            wanted = loops if python is ours and not alone else ()
             packages = (f"--package={package}" for package in ("monitrace-bench", *wanted))
             cargo(session, "build", "--release", "--locked", *packages, env=env)
             (folder / version).mkdir()
@@ -242,11 +244,17 @@ def bench(session: nox.Session) -> None:
             for program in wanted:
                 command = ("python", "benches/loops.py", str(target / "release" / program))
                 session.run(*command, env=python.embed_env_vars())
-        executables = [str(python.executable) for python in pythons.values()]
-        capi = ("python", "benches/capi.py", *executables, f"--extensions={folder}")
-        if capi_alone:
-            session.run(*capi, *session.posargs[1:])
+        extended_pythons = [str(python.executable) for python in pythons.values()]
+        compared_pythons = [str(INTERPRETERS[version].executable) for version in compared]
+        ours_built = f"--extension={folder / '3.11'}"
+        commands: dict[str, tuple[str, ...]] = {
+            "capi": ("benches/capi.py", *extended_pythons, f"--extensions={folder}"),
+            "switching": ("benches/switching.py", *compared_pythons, ours_built),
+        }
+        if alone:
+            session.run("python", *commands[alone], *session.posargs[1:])
             return
-        session.run(*capi, *(option for option in session.posargs if option == "--quick"))
-        compare = ("python", "benches/compare.py", *executables[:2], f"--extension={folder / '3.11'}")
-        session.run(*compare, *session.posargs)
+        quick = [option for option in session.posargs if option == "--quick"]
+        for arguments in commands.values():
+            session.run("python", *arguments, *quick)
+        session.run("python", "benches/compare.py", *compared_pythons, ours_built, *session.posargs)

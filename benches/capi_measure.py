@@ -58,7 +58,7 @@ class Tools:
 
     def start(self, listener: str | Callable[..., object]) -> None:
         if listener == "native":
-            self.extension.count_lines()
+            self.extension.count(["LINE"])
             return
         events = self.monitoring.events
         self.monitoring.use_tool_id(TOOL_ID, "bench")
@@ -75,11 +75,11 @@ class Tools:
     def told(self, case: Case, fire: Callable[[int], object]) -> int:
         """How many events of the loop are told while it fires as many as are checked."""
         if case.listener == "native":
-            before = self.extension.lines()
+            before = self.extension.counted()
             fire(0)
-            between = self.extension.lines()
+            between = self.extension.counted()
             fire(CHECKED)
-            return int(self.extension.lines() - between - (between - before))
+            return int(self.extension.counted() - between - (between - before))
         told = 0
 
         def count(code: object, _line: int) -> None:

@@ -19,22 +19,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from measure import CONFIGURATIONS, PROGRAMS, configurations
+from measure import CONFIGURATIONS, NATIVE, configurations
 
 FOLDER = Path(__file__).parent
-FUNCTIONS = ["recursion", "floats", "objects", "text"]
-"""The programs of the geometric mean."""
 MODULE_LEVEL = "module_level"
-ALL = [*FUNCTIONS, MODULE_LEVEL]
+"""The program that is not in the geometric mean."""
+ALL = [
+    *("recursion", "floats", "objects", "text", "queens", "generators", "exceptions", "coroutines"),
+    MODULE_LEVEL,
+]
 BASE = "unmonitored"
 MEASURE = "import measure; measure.main()"
 # Called at both ends of what is measured, and nowhere else.
 CLOCK = "time_process_time_ns"
-# As on 3.12, the nearest thing to a callback that is no Python function.
-NATIVE_RIVAL = {"line-native": "line-builtin"}
 
 FACTS = """
 import json, platform, sys, sysconfig
@@ -72,12 +73,12 @@ def measure(command: list[str], extension: str, name: str, program: str, which: 
     run = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         raise WrongResultError(f"{name} {program}: {run.stderr}")
-    result = json.loads(run.stdout)
-    if not result["right"]:
+    nanoseconds, events, right = map(int, run.stdout.split())
+    if not right:
         raise WrongResultError(f"{name} {program}: the answer is wrong")
-    if (result["events"] > 0) != CONFIGURATIONS[name].fires:
-        raise WrongResultError(f"{name} {program}: {result['events']} events happened")
-    return int(result["nanoseconds"])
+    if (events > 0) != CONFIGURATIONS[name].fires:
+        raise WrongResultError(f"{name} {program}: {events} events happened")
+    return nanoseconds
 
 
 def count(python: str, extension: str, name: str, program: str) -> int:
@@ -97,26 +98,29 @@ def count(python: str, extension: str, name: str, program: str) -> int:
         return int(totals[1])
 
 
-def take(pythons: list[str], extension: str, rounds: int, *, counts: bool) -> Record:
-    """Measures everything."""
+def take(pythons: list[str], extension: str, rounds: int, *, only: str, which: str, counts: bool) -> Record:
+    """Measures everything, or those configurations whose names match a pattern."""
     interpreters = [facts(python) for python in pythons]
     jobs = [
         (python, interpreter["version"], program, name)
         for program in ALL
         for python, interpreter in zip(pythons, interpreters, strict=True)
-        for name in configurations(tuple(interpreter["release"]))
+        for name in configurations(tuple(interpreter["release"]), program)
+        if name == BASE or re.search(only, name)
     ]
     nanoseconds: dict[str, Any] = {}
     for number, (python, version, program, name) in itertools.product(range(rounds), jobs):
         progress(f"round {number + 1} of {rounds}: {version} {program} {name}")
-        taken = measure([python], extension, name, program, "SIZE")
+        taken = measure([python], extension, name, program, which)
         programs = nanoseconds.setdefault(version, {})
         programs.setdefault(program, {}).setdefault(name, []).append(taken)
     instructions: dict[str, Any] = {}
-    for python, version, program, name in jobs if counts else []:
-        progress(f"counting: {version} {program} {name}")
-        counted = count(python, extension, name, program)
-        instructions.setdefault(version, {}).setdefault(program, {})[name] = counted
+    # Counts are the same on a busy machine, so all processors may work.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        counted = [(job, pool.submit(count, job[0], extension, job[3], job[2])) for job in jobs if counts]
+        for (_, version, program, name), instruction_count in counted:
+            progress(f"counting: {version} {program} {name}")
+            instructions.setdefault(version, {}).setdefault(program, {})[name] = instruction_count.result()
     progress("")
     return {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
@@ -137,38 +141,48 @@ def progress(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def times(record: Record, version: str, program: str, name: str) -> float:
-    """How many times as long a program takes: the median of the rounds."""
+def times(record: Record, version: str, program: str, name: str) -> float | None:
+    """How many times as long a program takes, if it was measured so: the median of the rounds."""
     taken = record["nanoseconds"][version][program]
+    if name not in taken:
+        return None
     ratios = [monitored / plain for monitored, plain in zip(taken[name], taken[BASE], strict=True)]
     return float(statistics.median(ratios))
 
 
 def instructions(record: Record, version: str, program: str, name: str) -> float | None:
     """How many times as many instructions a program takes, if they were counted."""
-    counted = record["instructions"].get(version)
-    return counted and float(counted[program][name] / counted[program][BASE])
+    counted = record["instructions"].get(version, {}).get(program, {})
+    return float(counted[name] / counted[BASE]) if name in counted else None
 
 
 def geometric_mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return statistics.geometric_mean(known) if len(known) == len(values) else None
+    return statistics.geometric_mean(known) if known else None
 
 
 def row(record: Record, version: str, name: str) -> list[float | None]:
-    """A configuration's numbers, in the order of `HEADINGS`."""
-    taken = [times(record, version, program, name) for program in FUNCTIONS]
-    counted = [instructions(record, version, program, name) for program in FUNCTIONS]
+    """A configuration's numbers, in the order of `headings`."""
+    programs = functions(record)
+    taken = [times(record, version, program, name) for program in programs]
+    counted = [instructions(record, version, program, name) for program in programs]
     return [
         *taken,
-        statistics.geometric_mean(taken),
+        geometric_mean(taken),
         geometric_mean(counted),
         times(record, version, MODULE_LEVEL, name),
         instructions(record, version, MODULE_LEVEL, name),
     ]
 
 
-HEADINGS = [*FUNCTIONS, "mean", "mean Ir", "module", "module Ir"]
+def functions(record: Record) -> list[str]:
+    """The programs of the geometric mean."""
+    programs = next(iter(record["nanoseconds"].values()))
+    return [program for program in programs if program != MODULE_LEVEL]
+
+
+def headings(record: Record) -> list[str]:
+    return [*functions(record), "mean", "mean Ir", "module", "module Ir"]
 
 
 def cells(values: list[float | None], form: str = "{:.2f}") -> str:
@@ -179,32 +193,39 @@ def who(version: str) -> str:
     return f"{version} with monitrace" if version.startswith("3.11.") else f"{version} natively"
 
 
+def rival(name: str) -> str:
+    """What a configuration is compared with. Natively a C builtin is the nearest thing to a callback that
+    is no Python function."""
+    return name.removesuffix(NATIVE) + "-builtin" if name.endswith(NATIVE) else name
+
+
 def table(record: Record) -> str:
     """The record for people."""
-    heading = "".join(f"{title:>11}" for title in HEADINGS)
-    width = 38
+    heading = "".join(f"{title:>11}" for title in headings(record))
+    width = 46
     lines = [
         f"Ratio to the same interpreter unmonitored (1.00: monitoring costs nothing), {record['date']},",
         f"median of {record['rounds']} interleaved rounds of processor time. Ir: the same of instructions.",
-        "mean: geometric, of the four programs. module: a module's own loop, running when events are set.",
+        "mean: geometric, of the programs that have such events. module: a module's own loop, running when",
+        "events are set.",
     ]
     rows: dict[str, dict[str, list[float | None]]] = {}
     for interpreter in record["interpreters"]:
         version = interpreter["version"]
-        names = [name for name in configurations(tuple(interpreter["release"])) if name != BASE]
+        measured = set().union(*record["nanoseconds"][version].values())
+        names = [name for name in CONFIGURATIONS if name in measured and name != BASE]
         rows[version] = {name: row(record, version, name) for name in names}
         lines += ["", f"{who(version):{width}}{heading}"]
         lines += [f"  {CONFIGURATIONS[name].title:{width - 2}}{cells(rows[version][name])}" for name in names]
-    if len(rows) == 2:
-        (ours, own), (theirs, native) = rows.items()
+    (ours, own), *others = rows.items()
+    for theirs, native in others:
         lines += ["", f"{f'{ours} to {theirs} (aim: 1.00 or below)':{width}}{heading}"]
         for name, values in own.items():
-            if name == "settrace":
+            if name == "settrace" or rival(name) not in native:
                 continue
-            rival = native[NATIVE_RIVAL.get(name, name)]
             shares = [
                 None if mine is None or other is None else mine / other
-                for mine, other in zip(values, rival, strict=True)
+                for mine, other in zip(values, native[rival(name)], strict=True)
             ]
             lines.append(f"  {CONFIGURATIONS[name].title:{width - 2}}{cells(shares)}")
     return "\n".join(lines)
@@ -214,10 +235,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("python", nargs="*", help="an interpreter: 3.11 first, then its native rival")
+    parser.add_argument("python", nargs="*", help="an interpreter: 3.11 first, then its native rivals")
     parser.add_argument("--extension", default="", help="the folder of monitrace_bench, built for 3.11")
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is run (5)")
-    parser.add_argument("--quick", action="store_true", help="one round, no counts: does it run at all?")
+    parser.add_argument("--rounds", type=int, default=3, help="how often everything is run (3)")
+    parser.add_argument("--quick", action="store_true", help="one short round, no counts: does it run?")
+    parser.add_argument("--only", default="", metavar="REGEX", help="measure these configurations alone")
     parser.add_argument("--no-counts", action="store_true", help="count no instructions")
     parser.add_argument("--record", type=Path, metavar="FILE", help="keep the numbers as JSON")
     parser.add_argument("--show", type=Path, metavar="FILE", help="show a record instead of measuring")
@@ -229,10 +251,12 @@ def main() -> None:
     if counts and shutil.which("valgrind") is None:
         print("valgrind is not here: instructions are not counted", file=sys.stderr)
         counts = False
-    assert all((PROGRAMS / f"{program}.py").exists() for program in ALL)
     rounds = 1 if options.quick else options.rounds
     try:
-        record = take(options.python, options.extension, rounds, counts=counts)
+        which = "COUNTED" if options.quick else "SIZE"
+        record = take(
+            options.python, options.extension, rounds, only=options.only, which=which, counts=counts
+        )
     except (WrongResultError, ValueError) as error:
         sys.exit(f"compare.py: {error}")
     if options.record:

@@ -2,21 +2,66 @@
 
 Owns what a configuration is. It must not believe a time: it says what was counted and answered, and
 compare.py judges. The measured stretch lies between the only two calls of `clock`, which is where
-callgrind cuts its counts.
+callgrind cuts its counts; and as callgrind is slow, little is imported.
 """
 
-import json
+from __future__ import annotations
+
 import operator
 import runpy
 import sys
-import types
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from time import process_time_ns as clock
-from typing import Any
 
-PROGRAMS = Path(__file__).parent / "programs"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from typing import Any
+
+    Callback = Callable[..., object]
+
+PROGRAMS = __file__.removesuffix("measure.py") + "programs"
 TOOL_ID = 0
+
+
+FAMILIES = {
+    "line": ("LINE",),
+    "three": ("LINE", "PY_START", "PY_RETURN"),
+    "calls": ("CALL", "C_RETURN", "C_RAISE"),
+    "branches": ("BRANCH_LEFT", "BRANCH_RIGHT"),
+    "jumps": ("JUMP",),
+    "yields": ("PY_YIELD", "PY_RESUME"),
+    "exceptions": ("RAISE", "RERAISE", "EXCEPTION_HANDLED", "PY_UNWIND", "PY_THROW", "STOP_ITERATION"),
+    "instructions": ("INSTRUCTION",),
+}
+"""Events that are set together. Those that not every program has on every version are named by the programs
+that have them, in their own FAMILIES."""
+
+EVERYWHERE = ("line", "three", "instructions")
+"""What every program has."""
+
+TITLES = {name: ", ".join(events) for name, events in FAMILIES.items()} | {"exceptions": "exception events"}
+
+ALL = tuple(dict.fromkeys(event for events in FAMILIES.values() for event in events))
+CAN_BE_DISABLED = tuple(
+    event for event in ALL if event not in (*FAMILIES["exceptions"], "C_RETURN", "C_RAISE")
+)
+"""With a call, its end is disabled."""
+
+# By how many arguments they take: as fast as such callbacks are.
+PYTHON: dict[int, Callback] = {
+    2: lambda _code, _place: None,
+    3: lambda _code, _offset, _value: None,
+    4: lambda _code, _offset, _callable, _argument: None,
+}
+BUILTIN: dict[int, Callback] = {2: operator.is_, 3: "".format, 4: "".format}
+
+
+def argument_count(event: str) -> int:
+    """How many arguments its callbacks get."""
+    if event in FAMILIES["calls"]:
+        return 4
+    return 2 if event in ("LINE", "INSTRUCTION", "PY_START", "PY_RESUME") else 3
 
 
 class Configuration:
@@ -25,6 +70,11 @@ class Configuration:
     title = "unmonitored"
     fires = False
     """Whether events go on happening after the warm-up."""
+
+    def fits(self, families: Collection[str]) -> bool:
+        """Whether it is for programs with these families of events."""
+        del families
+        return True
 
     def start(self) -> None:
         """Sets the events."""
@@ -41,19 +91,23 @@ class Configuration:
 class Monitored(Configuration):
     """`sys.monitoring`, monitrace's or the interpreter's own."""
 
-    def __init__(
-        self, title: str, callbacks: dict[str, Callable[..., object]], *, fires: bool = True
-    ) -> None:
+    fires = True
+    family = ""
+    """For programs that have it; for all if there is none."""
+
+    def __init__(self, title: str, events: Iterable[str], callbacks: dict[int, Callback]) -> None:
         self.title = title
-        self.fires = fires
-        self.callbacks = callbacks
+        self.callbacks = {event: callbacks[argument_count(event)] for event in events}
+
+    def fits(self, families: Collection[str]) -> bool:
+        return not self.family or self.family in families
 
     def start(self) -> None:
         monitoring = find_monitoring()
         monitoring.use_tool_id(TOOL_ID, "bench")
         wanted = 0
         for name, callback in self.callbacks.items():
-            event = getattr(monitoring.events, name)
+            event = find_event(name)
             monitoring.register_callback(TOOL_ID, event, callback)
             wanted |= event
         monitoring.set_events(TOOL_ID, wanted)
@@ -67,12 +121,40 @@ class Monitored(Configuration):
             seen += code.co_filename == file
 
         for name in self.callbacks:
-            monitoring.register_callback(TOOL_ID, getattr(monitoring.events, name), count)
+            monitoring.register_callback(TOOL_ID, find_event(name), count)
         return lambda: seen
+
+
+class Family(Monitored):
+    """The events of a family."""
+
+    def __init__(self, family: str, to: str, callbacks: dict[int, Callback]) -> None:
+        super().__init__(f"{TITLES[family]} to {to}", FAMILIES[family], callbacks)
+        self.family = family
+
+
+class Idle(Family):
+    """The events of a family, for programs that have none of them."""
+
+    fires = False
+
+    def fits(self, families: Collection[str]) -> bool:
+        return not super().fits(families)
+
+
+class Disabled(Monitored):
+    """Every callback answers DISABLE."""
+
+    fires = False
+
+    def __init__(self, title: str, events: Iterable[str]) -> None:
+        super().__init__(title, events, dict.fromkeys(PYTHON, disable))
 
 
 class SwitchedOff(Monitored):
     """Monitored until the warm-up is over."""
+
+    fires = False
 
     def settle(self) -> None:
         find_monitoring().set_events(TOOL_ID, 0)
@@ -81,17 +163,23 @@ class SwitchedOff(Monitored):
 class NativeTool(Configuration):
     """A Rust callback of monitrace's engine, with no Python call at all."""
 
-    title = "LINE to a native tool"
     fires = True
+
+    def __init__(self, family: str) -> None:
+        self.title = f"{TITLES[family]} to a native tool"
+        self.family = family
+
+    def fits(self, families: Collection[str]) -> bool:
+        return self.family in families
 
     def start(self) -> None:
         find_monitoring()
-        extension().count_lines()
+        extension().count(FAMILIES[self.family])
 
     def count_events(self, file: str) -> Callable[[], int]:
         del file
-        before: int = extension().lines()
-        return lambda: int(extension().lines()) - before
+        before: int = extension().counted()
+        return lambda: int(extension().counted()) - before
 
 
 class Settrace(Configuration):
@@ -140,32 +228,53 @@ def find_monitoring() -> Any:
     return extension().install()
 
 
-def disable(_code: types.CodeType, _line: int) -> object:
+def find_event(name: str) -> int:
+    """An event's number. 3.12 and 3.13 have one event for both sides of a branch."""
+    events = find_monitoring().events
+    if name.startswith("BRANCH_") and not hasattr(events, name):
+        name = "BRANCH"
+    return int(getattr(events, name))
+
+
+def disable(*_: object) -> object:
     return find_monitoring().DISABLE
+
+
+NATIVE = "-native"
+"""How the names of native tools end: only monitrace has them."""
+
+
+def family_configurations(family: str) -> Iterator[tuple[str, Configuration]]:
+    """A family's events, by name, to callbacks of each kind."""
+    yield f"{family}-python", Family(family, "Python", PYTHON)
+    yield f"{family}-builtin", Family(family, "a C builtin", BUILTIN)
+    yield f"{family}{NATIVE}", NativeTool(family)
 
 
 CONFIGURATIONS: dict[str, Configuration] = {
     "unmonitored": Configuration(),
-    "line-python": Monitored("LINE to Python", {"LINE": lambda _code, _line: None}),
-    "three-python": Monitored(
-        "LINE, PY_START, PY_RETURN to Python",
-        {
-            "LINE": lambda _code, _line: None,
-            "PY_START": lambda _code, _offset: None,
-            "PY_RETURN": lambda _code, _offset, _value: None,
-        },
-    ),
-    "line-builtin": Monitored("LINE to a C builtin", {"LINE": operator.is_}),
-    "line-native": NativeTool(),
-    "line-disabled": Monitored("LINE, disabled everywhere", {"LINE": disable}, fires=False),
-    "off": SwitchedOff("all off, having been on", {"LINE": lambda _code, _line: None}, fires=False),
+    **{name: configuration for family in FAMILIES for name, configuration in family_configurations(family)},
+    "exceptions-idle": Idle("exceptions", "Python, none raised", PYTHON),
+    "line-disabled": Disabled("LINE, disabled everywhere", FAMILIES["line"]),
+    "all-disabled": Disabled("all that can be disabled, disabled", CAN_BE_DISABLED),
+    "off": SwitchedOff("all off, having been on", ALL, PYTHON),
     "settrace": Settrace(),
 }
 
 
-def configurations(release: tuple[int, ...]) -> list[str]:
-    """The names of those that an interpreter has. The native sys.monitoring calls Python objects only."""
-    return [name for name in CONFIGURATIONS if name != "line-native" or release < (3, 12)]
+def families(program: str) -> tuple[str, ...]:
+    """The families of events that a program has."""
+    return (*EVERYWHERE, *runpy.run_path(f"{PROGRAMS}/{program}.py")["FAMILIES"])
+
+
+def configurations(release: tuple[int, ...], program: str) -> list[str]:
+    """The names of those that a program is measured with. Only monitrace has native tools."""
+    has = families(program)
+    return [
+        name
+        for name, configuration in CONFIGURATIONS.items()
+        if configuration.fits(has) and (release < (3, 12) or not name.endswith(NATIVE))
+    ]
 
 
 answers: dict[int, float] = {}
@@ -211,7 +320,7 @@ def main() -> None:
     """Arguments: the configuration, the program, and which of its sizes: SIZE or COUNTED."""
     global run
     name, program, which = sys.argv[1:]
-    file = str(PROGRAMS / f"{program}.py")
+    file = f"{PROGRAMS}/{program}.py"
     # A program without a function runs while it is loaded, and not yet.
     loaded = runpy.run_path(file)
     run = Run(CONFIGURATIONS[name], file, loaded["WARM"], loaded[which])
@@ -222,4 +331,4 @@ def main() -> None:
         runpy.run_path(file)
     sys.settrace(None)
     right = bool(answers) and all(loaded["is_right"](*answer) for answer in answers.items())
-    print(json.dumps({"nanoseconds": run.nanoseconds, "events": run.events, "right": right}))
+    print(run.nanoseconds, run.events, int(right))

@@ -2,7 +2,8 @@
 
 import math
 
-WARM, SIZE, COUNTED = 4, 100_000, 500
+WARM, SIZE, COUNTED = 4, 40_000, 500
+FAMILIES = ("calls", "branches", "jumps")
 RADII = [1.0, 1.3, 1.7, 2.2, 2.9]
 STEP = 0.01
 

@@ -2,7 +2,8 @@
 
 from measure import answers, stretches
 
-WARM, SIZE, COUNTED = 8, 1_000_000, 6_000
+WARM, SIZE, COUNTED = 8, 300_000, 6_000
+FAMILIES = ("branches", "jumps")
 
 
 def is_right(size: int, answer: float) -> bool:

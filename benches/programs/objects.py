@@ -1,6 +1,7 @@
 """Objects and methods: people in a ring, of whom every second leaves until one is left."""
 
-WARM, SIZE, COUNTED = 8, 200_000, 1_500
+WARM, SIZE, COUNTED = 8, 100_000, 1_500
+FAMILIES = ("calls", "branches")
 
 
 class Seat:

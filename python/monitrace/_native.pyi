@@ -3,7 +3,7 @@ from os import PathLike
 from types import ModuleType
 from typing import Final, Literal, NoReturn, final
 
-__all__ = ["EVENTS", "CodeLike", "Trace", "__version__", "install", "monitoring", "uninstall"]
+__all__ = ["EVENTS", "CodeLike", "Count", "Trace", "__version__", "install", "monitoring", "uninstall"]
 
 __version__: Final[str]
 EVENTS: Final[tuple[str, ...]]
@@ -59,6 +59,18 @@ class CodeLike:
         co_firstlineno: int | None = None,
     ) -> CodeLike: ...
     def __reduce__(self) -> NoReturn: ...
+
+@final
+class Count:
+    """Counts the events of this process, natively.
+
+    Raises ValueError for an unknown event.
+    """
+
+    def __new__(cls, events: Sequence[str]) -> Count: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def counts(self) -> dict[str, int]: ...
 
 @final
 class Trace:

@@ -1,21 +1,25 @@
 """Makes a program's event stream on 3.11 a second way: from the instructions that a trace function sees.
 
-Owns CPython's rule for LINE, written down once more and as plainly as can be: an instruction may start a
-line if the one in front of it has another line, or if something can jump to it; it fires if what ran
-before it in its frame was on another line, or was the RESUME at which its function begins. It must
-never learn of the rewriter.
+Owns CPython's rules for events, written down once more and as plainly as can be. LINE: an instruction may
+start a line if the one in front of it has another line, or if something can jump to it; it fires if what ran
+before it in its frame was on another line, or was the RESUME at which its function begins. Which exception
+it is, the rules do not say. Places are offsets. It must never learn of the rewriter.
 """
 
 import dis
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any
 
 import harness
+from families import FAMILIES
+
+JUMPS = ("JUMP_FORWARD", "JUMP_BACKWARD")
+"""Opcodes that jump, whatever there is."""
 
 NEVER_A_LINE = ("RESUME", "END_ASYNC_FOR")
 """Opcodes that 3.14 lets start no line, as far as 3.11 has them."""
@@ -37,11 +41,25 @@ class Listing:
         instructions = list(dis.get_instructions(code))
         self.names = {each.offset: each.opname for each in instructions}
         self.args = {each.offset: each.arg or 0 for each in instructions}
+        self.targets = {
+            each.offset: each.argval
+            for each in instructions
+            if each.opname in JUMPS or "_IF_" in each.opname or each.opname == "FOR_ITER"
+        }
+        """Where jumps and branches go."""
         self.lines = {unit: line for start, end, line in code.co_lines() for unit in range(start, end, 2)}
         self.handlers: dict[int, Handler] = {}
         for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]
             for offset in range(entry.start, entry.end, 2):
                 self.handlers[offset] = Handler(entry.target, entry.depth, entry.lasti)
+        self.awaited = {
+            each.offset: each.argval
+            for each in instructions
+            if each.opname == "SEND" and self.names.get(self._handler_of(each.offset)) == "END_ASYNC_FOR"
+        }
+        """Where the awaits of `async for` go with what they bring."""
+        self.ends = {self._handler_of(send): send for send in self.awaited}
+        """The await of the loop that each END_ASYNC_FOR ends."""
         handled = {handler.target for handler in self.handlers.values()}
         self.starts = set()
         line_before = None
@@ -55,6 +73,22 @@ class Listing:
                     self.starts.add(each.offset)
                 line_before = line
         self.depths = _depths(instructions, self.handlers)
+        reached = _depths(instructions, {}).keys()
+        self.leaps = {
+            source
+            for source, target in self.targets.items()
+            if source in reached and source + 2 < target and reached.isdisjoint(range(source + 2, target))
+        }
+        """The jumps over nothing but handlers: 3.14 has these behind all other code, and no such jumps."""
+
+    def waits_at(self, offset: int) -> int:
+        """The YIELD_VALUE of a generator that stands there when something is thrown into it. One that waits
+        for another is put behind its RESUME when that one has raised. Every other offset stays as it is."""
+        return offset - 4 if self.names.get(offset) == "JUMP_BACKWARD_NO_INTERRUPT" else offset
+
+    def _handler_of(self, offset: int) -> int:
+        """Where the handler of an instruction begins; -1 without one."""
+        return self.handlers[offset].target if offset in self.handlers else -1
 
 
 def _depths(instructions: list[dis.Instruction], handlers: dict[int, Handler]) -> dict[int, int]:
@@ -87,50 +121,119 @@ def _depths(instructions: list[dis.Instruction], handlers: dict[int, Handler]) -
 listing = cache(Listing)
 
 
-@dataclass
+recorded: set[str] = set()
+
+
+def write(event: str, frame: FrameType, offset: int, *values: object) -> None:
+    """Write an event of the instruction there, if it is to be recorded."""
+    if event in recorded:
+        place = listing(frame.f_code).lines[offset] or 0 if event == "LINE" else offset
+        harness.write(event, place, frame.f_code, *values)
+
+
 class Progress:
-    """How far a frame has come."""
+    """How far a frame has come: its trace function, which nothing but the frame keeps."""
 
-    before: int
-    """The instruction that ran last."""
-    lasti: dict[int, int] = field(default_factory=dict)
-    """For each depth of the stack, the instruction that a handler put there for RERAISE."""
+    def __init__(self, frame: FrameType) -> None:
+        self.known = listing(frame.f_code)
+        self.before = frame.f_lasti
+        """The instruction that ran last."""
+        self.lasti: dict[int, int] = {}
+        """For each depth of the stack, the instruction that a handler put there for RERAISE."""
+        self.raised: type[BaseException] | None = None
+        """What was raised here last."""
+        self.unwinds: int | None = None
+        """The instruction that raised what nothing handles."""
+        self.is_given = False
+        """Whether an asynchronous generator has given the item that is awaited."""
 
+    def __call__(self, frame: FrameType, what: str, argument: Any) -> Any:
+        here = frame.f_lasti
+        if what == "opcode":
+            self.instruction(frame, here)
+        elif what == "exception":
+            self.exception(frame, here, argument[0])
+        elif self.unwinds is not None:
+            write("PY_UNWIND", frame, self.unwinds)
+        else:
+            asking = frame.f_back and frame.f_back.f_trace
+            if isinstance(asking, Progress):
+                asking.is_given = type(argument).__name__ == "async_generator_wrapped_value"
+            ends = self.known.names[here] == "RETURN_VALUE"
+            write("PY_RETURN" if ends else "PY_YIELD", frame, here, argument)
+        return self
 
-frames: dict[FrameType, Progress] = {}
+    def enter(self, frame: FrameType) -> None:
+        """The frame starts, or goes on after a yield."""
+        self.before = here = frame.f_lasti
+        if self.known.names.get(here) != "RESUME":
+            # It is told where the frame would have gone on.
+            write("PY_THROW", frame, self.known.waits_at(here) + 2)
+        else:
+            write("PY_RESUME" if self.known.args[here] else "PY_START", frame, here)
 
-
-def trace(frame: FrameType, what: str, argument: Any) -> Any:
-    """The trace function."""
-    code = frame.f_code
-    if what == "call" and not harness.is_of_program(frame, code):
-        return None
-    known, here = listing(code), frame.f_lasti
-    if what == "call":
-        frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        if known.names[here] == "RESUME" and known.args[here] == 0:
-            harness.write("PY_START", code.co_firstlineno, code)
-        frames.setdefault(frame, Progress(here)).before = here
-    elif what == "opcode":
-        progress = frames[frame]
-        before = progress.before
+    def instruction(self, frame: FrameType, here: int) -> None:
+        """An instruction is about to run."""
+        known, before, self.before = self.known, self.before, here
+        name = known.names[here]
+        if before in known.targets and known.names[before] not in JUMPS:
+            side = "BRANCH_RIGHT" if here == known.targets[before] else "BRANCH_LEFT"
+            write(side, frame, before, here)
+        elif here == known.awaited.get(before):
+            write("BRANCH_LEFT", frame, before, here)
+        elif known.names.get(before) == "END_ASYNC_FOR":
+            write("BRANCH_RIGHT", frame, known.ends[before], here)
         handler = known.handlers.get(before)
-        if known.names[before] == "RERAISE" and known.args[before]:
-            before = progress.lasti[known.depths[before] - 1 - known.args[before]]
+        if known.names.get(before) == "RERAISE" and known.args[before]:
+            before = self.lasti[known.depths[before] - 1 - known.args[before]]
         if handler and handler.target == here and handler.pushes_lasti:
-            progress.lasti[handler.depth] = before
-        line = known.lines[here]
-        begins = known.names[before] == "RESUME" and known.args[before] == 0
-        if here in known.starts and (begins or line != known.lines[before]):
-            harness.write("LINE", line or 0, code)
-        progress.before = here
-    elif what == "return" and known.names.get(here) == "RETURN_VALUE":
-        harness.write("PY_RETURN", known.lines[here] or 0, code, argument)
-    return trace
+            self.lasti[handler.depth] = before
+        begins = known.names.get(before) == "RESUME" and known.args[before] == 0
+        if here in known.starts and (begins or known.lines[here] != known.lines[before]):
+            write("LINE", frame, here)
+        write("INSTRUCTION", frame, here)
+        if name in JUMPS and here not in known.leaps:
+            write("JUMP", frame, here, known.targets[here])
+        elif name == "RERAISE" or (
+            (name == "END_ASYNC_FOR" and self.raised is not StopAsyncIteration)
+            or (name == "RAISE_VARARGS" and known.args[here] == 0 and sys.exc_info()[0])
+        ):
+            write("RERAISE", frame, here)
+            self.unwind(frame, here)
+
+    def exception(self, frame: FrameType, here: int, kind: type[BaseException]) -> None:
+        """An exception was raised, here or in what was called."""
+        self.before, self.raised = here, kind
+        name = self.known.names.get(here)
+        swallowed = name in ("FOR_ITER", "SEND") and issubclass(kind, StopIteration)
+        # A SEND makes one for the trace function only, unless it got an asynchronous generator's item.
+        if not (swallowed and name == "SEND") or (self.is_given and here in self.known.awaited):
+            write("RAISE", frame, self.known.waits_at(here))
+        self.is_given = False
+        if not swallowed:
+            self.unwind(frame, here)
+
+    def unwind(self, frame: FrameType, here: int) -> None:
+        """Go to the handler of an exception, if there is one."""
+        handler = self.known.handlers.get(here)
+        self.unwinds = None if handler else self.known.waits_at(here)
+        if handler:
+            write("EXCEPTION_HANDLED", frame, handler.target)
 
 
-def run(code: CodeType, namespace: dict[str, object]) -> None:
+def trace(frame: FrameType, _what: str, _argument: Any) -> Any:
+    """The trace function of all threads."""
+    if not harness.is_of_program(frame, frame.f_code):
+        return None
+    frame.f_trace_lines, frame.f_trace_opcodes = False, True
+    progress = frame.f_trace if isinstance(frame.f_trace, Progress) else Progress(frame)
+    progress.enter(frame)
+    return progress
+
+
+def run(code: CodeType, namespace: dict[str, object], families: tuple[str, ...]) -> None:
     """Run a program's code with the trace function on."""
+    recorded.update(event for family in families for event in FAMILIES[family])
     threading.settrace(trace)
     sys.settrace(trace)
     try:

@@ -5,12 +5,13 @@ Owns the file formats and the comparison. It must never write a reason: that tak
 
 import argparse
 import difflib
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from record import CALLS, NO_EVENTS
+from families import FAMILIES, RULED, of_program
 
 HERE = Path(__file__).parent
 ORACLE = (3, 14)
@@ -31,22 +32,30 @@ def programs() -> list[str]:
     return sorted(path.stem for path in (HERE / "programs").glob("*.py"))
 
 
-def has_a_rule(name: str) -> bool:
-    """Whether a program can be recorded by rule: it has the usual events, all of the time."""
-    return not (HERE / "programs" / f"{name}.py").read_text().startswith((NO_EVENTS, CALLS))
+def families(name: str) -> tuple[str, ...]:
+    """The families that a program is recorded with."""
+    return of_program((HERE / "programs" / f"{name}.py").read_text())
 
 
-def record(name: str, *, native: bool = False, by_rule: bool = False) -> str:
+def has_rules(name: str) -> bool:
+    """Whether a program can be recorded by rule: its families have rules, and are on all of the time."""
+    return bool(families(name)) and RULED.issuperset(families(name))
+
+
+def record(name: str, *options: str) -> str:
     """The program's stream under this interpreter, from a process of its own."""
-    command = [sys.executable, "-W", "error", str(HERE / "record.py"), str(HERE / "programs" / f"{name}.py")]
-    if native:
-        command.append("--native")
-    if by_rule:
-        command.append("--by-rule")
+    program = str(HERE / "programs" / f"{name}.py")
+    command = [sys.executable, "-W", "error", str(HERE / "record.py"), program, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0 or done.stderr:
         raise RuntimeError(f"{name} ended with status {done.returncode}\n{done.stderr}")
     return done.stdout
+
+
+def without_exceptions(stream: str) -> list[str]:
+    """A stream's lines without the exceptions that its events tell of."""
+    events = "|".join((*FAMILIES["exceptions"], "PY_THROW"))
+    return [re.sub(rf"^((?:{events}) .*) -> .*", r"\1", line) for line in stream.splitlines()]
 
 
 def golden_path(name: str) -> Path:
@@ -86,13 +95,13 @@ def write_goldens(names: list[str]) -> None:
         sys.exit(f"goldens are recorded with Python {ORACLE[0]}.{ORACLE[1]} only")
     head = f"# recorded from the sys.monitoring of CPython {sys.version.split()[0]}\n"
     for name in names:
-        golden_path(name).write_text(head + record(name, native=True))
+        golden_path(name).write_text(head + record(name, "--native"))
 
 
-def write_differences(names: list[str], *, native: bool) -> None:
+def write_differences(names: list[str], *record_options: str) -> None:
     """Write the differences of this version. A reason is kept only while its diff stays the same."""
     for name in names:
-        diff, path = compare(name, record(name, native=native)), difference_path(name)
+        diff, path = compare(name, record(name, *record_options)), difference_path(name)
         if not diff:
             path.unlink(missing_ok=True)
         elif diff != difference(name).diff:
@@ -113,7 +122,7 @@ def main() -> None:
     if options.what == "goldens":
         write_goldens(names)
     else:
-        write_differences(names, native=options.native)
+        write_differences(names, *(["--native"] if options.native else []))
 
 
 if __name__ == "__main__":

@@ -4,15 +4,10 @@ Owns which `sys.monitoring` is recorded: monitrace's where monitrace can be impo
 interpreter's own. It must never change the stream to suit a version: that is what differences are for.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-NO_EVENTS = "# starts with no events"
-"""First line of a program that claims its tools and sets its events itself."""
-
-CALLS = "# records calls"
-"""First line of a program whose calls are recorded, and the functions that they start."""
+from families import of_program
 
 
 def install(native: bool) -> None:
@@ -30,25 +25,25 @@ def install(native: bool) -> None:
         monitrace.install()
 
 
-def run(program: Path, *, by_rule: bool = False) -> list[str]:
+def run(program: Path, *, by_offset: bool = False, by_rule: bool = False) -> list[str]:
     """Run the program with the events on, or with the rule's trace function, and give its stream."""
     import harness
 
     source = program.read_text()
     harness.program = program.name
+    harness.by_offset = by_offset or by_rule
     code = compile(source, program.name, "exec", dont_inherit=True)
     namespace: dict[str, object] = {"__name__": "__main__", "__file__": program.name}
-    if source.startswith(NO_EVENTS):
+    recorded = of_program(source)
+    if not recorded:
         exec(code, namespace)
     elif by_rule:
         import by_rule as rule
 
-        rule.run(code, namespace)
+        rule.run(code, namespace, recorded)
     else:
         harness.record(harness.RECORDER)
-        calls = harness.CALLS | harness.events.PY_START
-        recorded = calls if source.startswith(CALLS) else harness.ALL
-        harness.monitoring.set_events(harness.RECORDER, recorded)
+        harness.monitoring.set_events(harness.RECORDER, harness.set_of(*recorded))
         exec(code, namespace)
         harness.monitoring.set_events(harness.RECORDER, harness.events.NO_EVENTS)
     if harness.problems:
@@ -57,14 +52,17 @@ def run(program: Path, *, by_rule: bool = False) -> list[str]:
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Print the events of one program of the corpus.")
-    parser.add_argument("program", type=Path)
-    parser.add_argument("--native", action="store_true", help="ignore monitrace")
-    parser.add_argument("--by-rule", action="store_true", help="on 3.11: set no events, see by_rule.py")
-    options = parser.parse_args()
-    install(options.native)
-    stream = run(options.program, by_rule=options.by_rule)
+    """The command line: a program, --native to ignore monitrace, --by-offset to write offsets for lines,
+    and on 3.11 --by-rule, which does so too (see by_rule.py).
+
+    Without argparse, which takes longer to import than most programs to run.
+    """
+    options = {"--native", "--by-offset", "--by-rule"}.intersection(sys.argv)
+    programs = [each for each in sys.argv[1:] if each not in options]
+    if len(programs) != 1 or programs[0].startswith("-"):
+        sys.exit("usage: record.py PROGRAM [--native] [--by-offset | --by-rule]")
+    install("--native" in options)
+    stream = run(Path(programs[0]), by_offset="--by-offset" in options, by_rule="--by-rule" in options)
     sys.stdout.write("".join(f"{line}\n" for line in stream))
 
 

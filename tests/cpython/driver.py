@@ -5,39 +5,55 @@ plain run goes through here too, so that the events are all that differs.
 """
 
 import atexit
+import json
 import sys
-from collections import Counter
+from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 EVENTS = "--events"
-"""First argument of a run with events; the next is the file to write their numbers to, and all others
-are libregrtest's."""
-
-NAMES = ("LINE", "PY_START", "PY_RETURN", "CALL", "C_RETURN", "C_RAISE")
-"""The events that are on: all that 3.11 makes."""
-
-TOOL = 3
-"""An id that no test takes."""
+"""First argument of a run with events; the next is the file to report them to, and all others are
+libregrtest's."""
 
 
 def switch_on(report: Path) -> None:
-    """Set the events for all code, with callbacks that only count."""
+    """Have a native tool count every event of all code."""
     import monitrace
+    from monitrace import _native
 
-    counts: Counter[str] = Counter()
-    monitoring = monitrace.install()
-    monitoring.use_tool_id(TOOL, "CPython's tests")
-    wanted = 0
-    for name in NAMES:
+    monitrace.install()
+    count = _native.Count(_native.EVENTS)
 
-        def count(*_: object, name: str = name) -> None:
-            counts[name] += 1
+    @atexit.register
+    def tell() -> None:
+        """Write how often each event happened, and which do not happen any more."""
+        during = count.counts()
+        exercise()
+        silent = [event for event, number in count.counts().items() if number == during[event]]
+        report.write_text(json.dumps({"counts": during, "silent": silent}))
 
-        event = getattr(monitoring.events, name)
-        monitoring.register_callback(TOOL, event, count)
-        wanted |= event
-    atexit.register(lambda: report.write_text("".join(f"{name} {counts[name]}\n" for name in sorted(counts))))
-    monitoring.set_events(TOOL, wanted)
+    count.start()
+
+
+def exercise() -> None:
+    """Makes every event happen."""
+
+    def inner() -> Generator[int, None, int]:
+        with suppress(ValueError):
+            yield 1
+        return 2
+
+    def outer() -> Generator[int, None, None]:
+        for _ in range(2):
+            yield from inner()
+
+    for _ in outer():
+        pass
+    generator = outer()
+    next(generator)
+    generator.throw(ValueError)
+    with suppress(ValueError), suppress(KeyError):
+        int("no number")
 
 
 if __name__ == "__main__":

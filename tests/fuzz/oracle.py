@@ -20,8 +20,8 @@ from stream import MISSING, Codes, Happening, show
 
 BRANCHES = frozenset(name for name in dis.opname if "JUMP" in name and "_IF_" in name) | {"FOR_ITER"}
 JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD"})
-ASKING = frozenset({"FOR_ITER", "SEND"})
-"""Opcodes that ask an iterator or a generator for its next value."""
+ASKING = {"FOR_ITER": 1, "SEND": 2}
+"""Opcodes that ask an iterator or a generator for its next value, and its place from the top of the stack."""
 NEVER_A_LINE = frozenset({"RESUME", "END_ASYNC_FOR"})
 """Opcodes that 3.14 lets start no line, as far as 3.11 has them."""
 AWAITED = (GeneratorType, CoroutineType)
@@ -200,8 +200,8 @@ class Progress:
     """How much had happened when that call was about to begin."""
     generators: frozenset[int] = frozenset()
     """The frames of generators among what it is given."""
-    awaits_generator: bool = False
-    """Whether the `SEND` that ran last was to a generator or coroutine."""
+    stop: str = ""
+    """How the generator has ended that was asked last."""
 
 
 class Oracle:
@@ -297,23 +297,21 @@ class Step:
             self.tell("LINE", here.line or 0)
         self.tell("INSTRUCTION", here.start)
         progress.before, progress.is_done = here, False
-        progress.raised = ""
+        progress.raised = progress.stop = ""
         progress.operands = None
         self.begin(progress, here)
 
     def finish(self, progress: Progress, here: Instruction) -> None:
         """The events of the instruction that is done."""
         before = progress.before
+        if before.name in ASKING and here.start == before.target and progress.stop:
+            self.tell("STOP_ITERATION", before.offset, progress.stop)
         if before.name in BRANCHES:
             is_left = here.start == self.listing.following[before.offset].start
             if here.start == before.target:
                 is_left = is_left and progress.is_true == before.name.endswith("IF_FALSE")
             self.tell("BRANCH_LEFT" if is_left else "BRANCH_RIGHT", before.offset, str(here.start))
         elif before.name == "SEND" and here.start == before.target:
-            if progress.awaits_generator:
-                value = self.stack(here.depth).get(1)
-                stop = StopIteration() if value is None else StopIteration(value)
-                self.tell("STOP_ITERATION", before.offset, show(stop))
             if before.offset in self.listing.async_loops:
                 self.tell("BRANCH_LEFT", before.offset, str(here.start))
         elif before.name == "END_ASYNC_FOR":
@@ -332,8 +330,6 @@ class Step:
             self.begin_call(progress, here)
         elif here.name == "CALL_FUNCTION_EX":
             self.begin_packed_call(progress, here)
-        elif here.name == "SEND":
-            progress.awaits_generator = isinstance(stack.get(2), AWAITED)
         elif here.name == "RERAISE":
             self.reraise(progress, stack.get(1))
             if here.arg:
@@ -409,7 +405,7 @@ class Step:
         raised = show(exception)
         if here.name in ASKING and isinstance(exception, StopIteration):
             # It ends there. The interpreter makes none for a generator, unless it is traced.
-            if here.name == "FOR_ITER" or not isinstance(self.stack(here.depth).get(2), AWAITED):
+            if not isinstance(self.stack(here.depth).get(ASKING[here.name]), AWAITED):
                 self.tell("RAISE", here.offset, raised)
             return
         # Where the frame stands: that is behind the opcode, if it has waited for a function in Python.
@@ -439,4 +435,16 @@ class Step:
             return
         else:
             self.tell("PY_RETURN", here.offset, show(value))
+            self.tell_who_asked(value)
         del self.oracle.frames[id(self.frame)]
+
+    def tell_who_asked(self, value: object) -> None:
+        """Note with the frame that has asked this generator for its next value that there is none."""
+        caller = self.frame.f_back
+        progress = self.oracle.frames.get(id(caller)) if caller else None
+        if caller is None or progress is None or progress.before.name not in ASKING:
+            return
+        listing = self.oracle.listings[self.oracle.codes.get(caller.f_code) or ""]
+        asked = Stack(caller, listing, progress.before.depth).get(ASKING[progress.before.name])
+        if isinstance(asked, AWAITED) and frame_of(asked) is self.frame:
+            progress.stop = show(StopIteration() if value is None else StopIteration(value))

@@ -4,9 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+needs_startup_files = pytest.mark.skipif(
+    not (Path(sysconfig.get_path("purelib")) / "monitrace_startup.pth").exists(),
+    reason="the package is not installed in this Python's site-packages",
+)
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from command import environment, monitrace, python
+from command import environment, monitrace, needs_startup_files, python
 
 INSTALLED = "import sys; print('monitrace._native' in sys.modules and hasattr(sys, 'monitoring'))"
 
@@ -112,12 +112,6 @@ def test_outside_of_an_environment_it_refuses(tmp_path: Path, package: Path) -> 
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("monitrace: error: ")
         assert done.stderr.endswith("is no virtual environment\n")
-
-
-needs_startup_files = pytest.mark.skipif(
-    not (Path(sysconfig.get_path("purelib")) / "monitrace_startup.pth").exists(),
-    reason="the package is not installed in this Python's site-packages",
-)
 
 
 @needs_startup_files

@@ -3,30 +3,28 @@
 
 #![forbid(unsafe_code)]
 
-use monitrace_core::{Event, EventSet};
+use monitrace_core::{Event, EventSet, Tool};
 use monitrace_cpython::producer::CodeLike;
 use monitrace_cpython::{CPython, ToolHandle};
-use monitrace_tools::Files;
 use monitrace_tools::trace::{Format, Trace, TraceOptions};
+use monitrace_tools::{Count, Files};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyModule;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What detaches a tool, while it is attached.
+type Handle = Mutex<Option<ToolHandle>>;
 
 /// The trace tool over this interpreter.
 #[pyclass(name = "Trace", frozen, module = "monitrace._native")]
 struct PyTrace {
     trace: Trace,
-    handle: Mutex<Option<ToolHandle>>,
-}
-
-impl PyTrace {
-    fn handle(&self) -> std::sync::MutexGuard<'_, Option<ToolHandle>> {
-        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    handle: Handle,
 }
 
 #[pymethods]
@@ -52,13 +50,8 @@ impl PyTrace {
         immediate: bool,
     ) -> PyResult<PyTrace> {
         let invalid = |error: &dyn std::error::Error| PyValueError::new_err(error.to_string());
-        let events = events
-            .iter()
-            .map(|name| name.parse::<EventSet>())
-            .try_fold(EventSet::empty(), |all, set| Ok(all | set?))
-            .map_err(|error: monitrace_core::UnknownEvent| invalid(&error))?;
         let options = TraceOptions {
-            events,
+            events: event_set(&events)?,
             format: format.parse::<Format>().map_err(|error| invalid(&error))?,
             files: Files::new(&include, &exclude, libraries, hidden, directory)
                 .map_err(|error| invalid(&error))?,
@@ -70,17 +63,11 @@ impl PyTrace {
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {
-        if self.handle().is_some() {
-            return Err(PyRuntimeError::new_err("the trace has been started already"));
-        }
-        let handle = monitrace_cpython::attach(py, self.trace.tool(CPython))?;
-        *self.handle() = Some(handle);
-        Ok(())
+        start(py, &self.handle, "trace", || self.trace.tool(CPython))
     }
 
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
-        let handle = self.handle().take();
-        handle.map_or(Ok(()), |handle| handle.detach(py))
+        stop(py, &self.handle)
     }
 
     fn flush(&self) {
@@ -100,6 +87,62 @@ impl PyTrace {
     fn failed(&self) -> bool {
         self.trace.has_failed()
     }
+}
+
+/// The count tool over this interpreter.
+#[pyclass(name = "Count", frozen, module = "monitrace._native")]
+struct PyCount {
+    count: Count,
+    handle: Handle,
+}
+
+#[pymethods]
+impl PyCount {
+    #[new]
+    fn new(events: Vec<String>) -> PyResult<PyCount> {
+        Ok(PyCount { count: Count::new(event_set(&events)?), handle: Mutex::default() })
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        start(py, &self.handle, "count", || self.count.tool())
+    }
+
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        stop(py, &self.handle)
+    }
+
+    fn counts(&self) -> HashMap<&'static str, u64> {
+        self.count.counts().map(|(event, count)| (event.name(), count)).collect()
+    }
+}
+
+/// The events of these names.
+fn event_set(names: &[String]) -> PyResult<EventSet> {
+    names
+        .iter()
+        .map(|name| name.parse::<EventSet>())
+        .try_fold(EventSet::empty(), |all, set| Ok(all | set?))
+        .map_err(|error: monitrace_core::UnknownEvent| PyValueError::new_err(error.to_string()))
+}
+
+fn lock(handle: &Handle) -> MutexGuard<'_, Option<ToolHandle>> {
+    handle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Attaches the tool that is called so.
+fn start(py: Python<'_>, handle: &Handle, name: &str, tool: impl FnOnce() -> Tool<CPython>) -> PyResult<()> {
+    if lock(handle).is_some() {
+        return Err(PyRuntimeError::new_err(format!("the {name} has been started already")));
+    }
+    let attached = monitrace_cpython::attach(py, tool())?;
+    *lock(handle) = Some(attached);
+    Ok(())
+}
+
+/// Detaches the tool, if it is attached.
+fn stop(py: Python<'_>, handle: &Handle) -> PyResult<()> {
+    let attached = lock(handle).take();
+    attached.map_or(Ok(()), |attached| attached.detach(py))
 }
 
 /// The file, or a copy of standard error that stays when the program closes its own.
@@ -159,6 +202,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     monitrace_capi::publish(module)?;
     module.add_class::<CodeLike>()?;
     module.add_class::<PyTrace>()?;
+    module.add_class::<PyCount>()?;
     module.add_function(wrap_pyfunction!(install, module)?)?;
     module.add_function(wrap_pyfunction!(uninstall, module)?)?;
     module.add_function(wrap_pyfunction!(monitoring, module)?)?;

@@ -6,7 +6,9 @@
 
 #![forbid(unsafe_code)]
 
+mod count;
 mod files;
 pub mod trace;
 
+pub use count::Count;
 pub use files::{Files, PatternError};

@@ -1,4 +1,4 @@
-# records calls
+# records calls, starts
 """Everything that can be called, with and without arguments."""
 
 from types import MethodType

@@ -1,4 +1,4 @@
-# records calls
+# records calls, starts
 """Calls in generators, coroutines, comprehensions and context managers."""
 
 

@@ -1,4 +1,4 @@
-# records calls
+# records calls, starts
 """Calls that end in an exception, caught at every distance."""
 
 

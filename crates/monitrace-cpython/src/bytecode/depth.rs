@@ -3,7 +3,7 @@
 
 use super::RewriteError;
 use super::instruction::{Instruction, NONE};
-use super::opcodes::FOR_ITER;
+use super::opcodes::{FOR_ITER, GET_ANEXT};
 use monitrace_core::UnitIndex;
 
 /// The depth of an instruction that no path reaches.
@@ -100,7 +100,7 @@ pub(super) fn stacks(
                 break;
             }
             innermost = stacks.within(innermost, depth);
-            if instruction.opcode() == FOR_ITER {
+            if matches!(instruction.opcode(), FOR_ITER | GET_ANEXT) {
                 innermost = stacks.asking(innermost, depth);
             }
             stacks.depths[k] = depth;

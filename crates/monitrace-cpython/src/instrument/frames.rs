@@ -203,6 +203,7 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
     // The loops of callbacks, which are muted: from the innermost one down to the one that fired.
     let mut in_callback = false;
     let mut last_thread = ptr::null_mut();
+    let mut found = Vec::with_capacity(frames.len());
     for (thread, cframe, frame, executing) in frames {
         if thread != last_thread {
             last_thread = thread;
@@ -216,21 +217,65 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
         if in_callback {
             continue;
         }
+        // SAFETY: live, see for_each_frame.
+        if !unsafe { is_incomplete(frame) } {
+            found.push((thread, cframe, frame, executing));
+        }
+    }
+    // Callers first: those that wait for the mover are to be known when what they wait for is moved.
+    for (thread, cframe, frame, executing) in found.into_iter().rev() {
         // SAFETY: making copies runs no Python code, so the frames are still as they were listed.
         unsafe {
-            if is_incomplete(frame) {
-                continue;
-            }
-            if let Some(original) = wanted(py, frame)? {
-                if executing {
+            match wanted(py, frame)? {
+                Some(_) if executing => {
                     arm(py, thread, cframe, frame, false);
-                } else {
-                    move_waiting(py, frame, &original)?;
                 }
+                Some(original) if move_waiting(py, frame, &original)? => {}
+                Some(_) => {
+                    // It has no room for all hooks while others stand on it: it is moved when it goes on.
+                    await_turn(py, thread, frame, false);
+                }
+                None if is_called_by_armed(frame) => trace_loop(thread, cframe),
+                None => {}
             }
         }
     }
     Ok(())
+}
+
+/// Whether a frame is to wake the mover when it is left: the loop below or its caller may wait for it.
+///
+/// # Safety
+/// The frame is live and complete.
+unsafe fn wakes_mover(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: see above.
+    unsafe { (*frame).is_entry || is_called_by_armed(frame) }
+}
+
+/// Whether the caller of a frame, in the same loop, waits for the mover.
+///
+/// # Safety
+/// The frame is live and complete.
+unsafe fn is_called_by_armed(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: see above; what called it is live, too.
+    unsafe {
+        let caller = (*frame).previous;
+        !(*frame).is_entry && !caller.is_null() && is_armed(caller)
+    }
+}
+
+/// Has the mover run in a loop until that is left: nothing in its code wakes it.
+///
+/// # Safety
+/// A loop of the thread.
+unsafe fn trace_loop(thread: *mut ThreadState, cframe: *mut CFrame) {
+    // SAFETY: see above.
+    unsafe {
+        if ARMED.load(Relaxed) > 0 && (*thread).c_tracefunc.is_none_or(is_mover) {
+            (*thread).c_tracefunc = Some(mover);
+            (*cframe).use_tracing = 255;
+        }
+    }
 }
 
 /// Moves the frame of a generator that is not running.
@@ -242,28 +287,76 @@ pub(super) fn adopt_generator(py: Python<'_>, generator: *mut PyGenObject) -> Py
         }
         let frame = (&raw mut (*generator).gi_iframe).cast::<InterpreterFrame>();
         match wanted(py, frame)? {
-            Some(original) => move_waiting(py, frame, &original),
+            Some(original) => move_waiting_anyway(py, frame, &original),
             None => Ok(()),
         }
     }
 }
 
-/// Exchanges the code of a frame that the loop will read again from memory.
+/// Exchanges the code of a frame that the loop will read again from memory. False if the frame has no room for
+/// all hooks: it is left as it is then.
 ///
 /// # Safety
-/// The frame is live, complete and waits for an inlined call to return or for its generator's turn.
+/// The frame is live, complete and waits for an inlined call to return.
 unsafe fn move_waiting(
     py: Python<'_>,
     frame: *mut InterpreterFrame,
     original: &Rc<Original>,
+) -> PyResult<bool> {
+    // SAFETY: see above.
+    unsafe {
+        let Some(copy) = copy_for_waiting(py, frame, original)? else { return Ok(true) };
+        let record = Instrumented::of(copy.as_ptr().cast());
+        if record.zip(original.current()).is_some_and(|(copy, whole)| !copy.has_all_of(whole)) {
+            return Ok(false);
+        }
+        exchange_code(py, frame, copy)?;
+    }
+    Ok(true)
+}
+
+/// The same with as many hooks as there is room for: a generator keeps its stack for good.
+///
+/// # Safety
+/// The frame is live, complete and waits for its generator's turn.
+unsafe fn move_waiting_anyway(
+    py: Python<'_>,
+    frame: *mut InterpreterFrame,
+    original: &Rc<Original>,
 ) -> PyResult<()> {
-    // SAFETY: see above; the stack behind the frame is taken, so the copy must make do with what the
-    // old code has.
+    // SAFETY: see above.
+    unsafe {
+        match copy_for_waiting(py, frame, original)? {
+            Some(copy) => exchange_code(py, frame, copy),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A copy for a frame whose stack cannot grow: what is behind it is taken.
+///
+/// # Safety
+/// The frame is live and complete.
+unsafe fn copy_for_waiting(
+    py: Python<'_>,
+    frame: *mut InterpreterFrame,
+    original: &Rc<Original>,
+) -> PyResult<Option<Py<PyAny>>> {
+    // SAFETY: see above.
+    unsafe {
+        let room = (*(*frame).f_code).co_stacksize as u32;
+        let variant = Variant { stack_limit: Some(room), landing: None, wakes_mover: wakes_mover(frame) };
+        make(py, original, variant)
+    }
+}
+
+/// # Safety
+/// The frame is live, complete and read again from memory when it goes on; the copy is of its code and needs no
+/// more stack.
+unsafe fn exchange_code(py: Python<'_>, frame: *mut InterpreterFrame, copy: Py<PyAny>) -> PyResult<()> {
+    // SAFETY: see above.
     unsafe {
         let Some(unit) = original_unit(frame) else { return Ok(()) };
-        let room = (*(*frame).f_code).co_stacksize as u32;
-        let variant = Variant { stack_limit: Some(room), landing: None, wakes_mover: (*frame).is_entry };
-        let Some(copy) = make(py, original, variant)? else { return Ok(()) };
         let code: CodePtr = copy.as_ptr().cast();
         let Some(record) = Instrumented::of(code) else { return Ok(()) };
         let Some(unit) = record.rewritten().resume_after(unit) else { return Ok(()) };
@@ -288,6 +381,34 @@ unsafe fn arm(
 ) -> bool {
     // SAFETY: see above. The mover ignores its object, so the thread's may stay NULL.
     unsafe {
+        if !await_turn(py, thread, frame, back) {
+            return false;
+        }
+        (*thread).c_tracefunc = Some(mover);
+        // A loop that is left passes its own flag on to the one below, and where only some code is
+        // instrumented nothing in it wakes the mover.
+        let mut above = (*thread).cframe;
+        while above != cframe && !above.is_null() && !registry().lock().covers_all {
+            (*above).use_tracing = 255;
+            above = (*above).previous;
+        }
+        (*cframe).use_tracing = 255;
+    }
+    true
+}
+
+/// Notes a frame that the mover is to move as soon as it goes on. False if it cannot.
+///
+/// # Safety
+/// The frame is live, complete and on the thread's stack.
+unsafe fn await_turn(
+    py: Python<'_>,
+    thread: *mut ThreadState,
+    frame: *mut InterpreterFrame,
+    back: bool,
+) -> bool {
+    // SAFETY: see above.
+    unsafe {
         if (*thread).c_tracefunc.is_some_and(|function| !is_mover(function)) {
             return false;
         }
@@ -304,15 +425,6 @@ unsafe fn arm(
                 ARMED.store(movements.armed.len(), Relaxed);
             }
         }
-        (*thread).c_tracefunc = Some(mover);
-        // A loop that is left passes its own flag on to the one below, and where only some code is
-        // instrumented nothing in it wakes the mover.
-        let mut above = (*thread).cframe;
-        while above != cframe && !above.is_null() && !registry().lock().covers_all {
-            (*above).use_tracing = 255;
-            above = (*above).previous;
-        }
-        (*cframe).use_tracing = 255;
     }
     true
 }
@@ -533,7 +645,7 @@ unsafe fn land(
         let variant = Variant {
             stack_limit: (!grows).then_some((*code).co_stacksize as u32),
             landing: Some(way),
-            wakes_mover: (*frame).is_entry,
+            wakes_mover: wakes_mover(frame),
         };
         let function = landing_function(py)?;
         let Some(copy) = make(py, &original, variant)? else { return Ok(true) };

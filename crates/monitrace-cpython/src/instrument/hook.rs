@@ -378,10 +378,12 @@ impl Hook {
             let opcode = (*(*frame).prev_instr).to_le_bytes()[0];
             // A `raise` that finds nothing to raise again raises something new, and has just been added to its
             // traceback.
-            let is_new = opcode == RAISE_VARARGS && was_raised_at(frame, *exception, raised_at);
+            let is_raise = opcode == RAISE_VARARGS && gate.reraised_by == Some(ByteOffset::from(at));
+            let is_new = is_raise && was_raised_at(frame, *exception, raised_at);
             let reraised_by = gate.reraised_by.filter(|_| !is_new);
             let offset = reraised_by.unwrap_or_else(|| raising_offset(at, opcode));
-            if is_resumable(opcode)
+            if reraised_by.is_none()
+                && is_resumable(opcode)
                 && let Some(unit) = record.rewritten().copy_unit(UnitIndex(offset.0 / 2))
             {
                 (*frame).prev_instr = record.units().add(unit.0 as usize);

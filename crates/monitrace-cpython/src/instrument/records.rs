@@ -409,6 +409,12 @@ impl Instrumented {
         index.ok().and_then(|index| self.hooks().nth(index))
     }
 
+    /// Whether it has every hook and gate of another copy of the same code.
+    pub(super) fn has_all_of(&self, other: &Instrumented) -> bool {
+        self.rewritten.gates.len() >= other.rewritten.gates.len()
+            && other.hooks().all(|hook| self.hook_at(hook.place()).is_some())
+    }
+
     /// The hook that a loop passes when it ends, by the unit of the instruction that asks its iterator.
     pub(super) fn hook_of_end(&self, unit: u32) -> Option<&Hook> {
         let index = self.ends.binary_search_by_key(&unit, |&(unit, _)| unit).ok()?;
@@ -433,6 +439,9 @@ impl Instrumented {
         // Its gates are never off, and count as one hook.
         let gated = |&event: &Event| !self.scope().state(place_of(event)).active().is_empty();
         let mut on = usize::from(!self.gate.is_null() && RAISING.iter().any(gated));
+        // Who ends a loop looks for its hook, which is off until then.
+        let ends = |hook: &Hook| hook.is_of_end() && !self.scope().state(hook.place()).active().is_empty();
+        on += usize::from(self.hooks().any(ends));
         for hook in self.hooks() {
             if hook.is_wanted(self) || hook.wakes_mover() {
                 hook.switch_on(self);
