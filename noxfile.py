@@ -115,6 +115,17 @@ def test(session: nox.Session) -> None:
             session.error("Rust tests failed")
 
 
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Random programs on 3.11, their events compared with an oracle's. Arguments after -- go to
+    tests/fuzz/fuzz.py (--minutes 60, --first SEED, --help)."""
+    interpreter = chosen_interpreter(session)
+    env = {"CARGO_TARGET_DIR": str(TARGET / f"python{session.python}")} | interpreter.build_env()
+    with report(session) as folder:
+        session.install(".", env=env | {"MATURIN_PEP517_ARGS": "--locked --profile checked"})
+        session.run("python", "tests/fuzz/fuzz.py", f"--keep={folder}", *session.posargs)
+
+
 MODEL = ("--package=monitrace-core", "--test=loom")
 # Every dependency is built with it: a target folder of its own.
 MODEL_ENV = {"RUSTFLAGS": "--cfg loom", "CARGO_TARGET_DIR": str(TARGET / "model")}
