@@ -21,6 +21,7 @@ import monitrace
 import plan as plans
 import session
 import shrink
+from plan import Limits
 from stream import EVENTS
 
 BATCH = 200
@@ -35,7 +36,7 @@ CONTEXT = 6
 """Lines of a stream that are shown before a difference."""
 
 
-def faults(text: str, seed: int, events: Sequence[str]) -> Iterator[str]:
+def faults(text: str, seed: int, limits: Limits) -> Iterator[str]:
     """What is wrong with a program's runs, in words. Nothing if the oracle cannot tell."""
     alone = session.alone(session.compiled(text))
     codes = session.compiled(text)
@@ -45,8 +46,8 @@ def faults(text: str, seed: int, events: Sequence[str]) -> Iterator[str]:
     if outcome.log != alone.log:
         yield from difference("the oracle changes the program", alone.log, outcome.log)
         return
-    every = [plans.everything(seed, events)]
-    every += [plans.random_plan(seed * RANDOM_PLANS + k, events) for k in range(RANDOM_PLANS)]
+    every = [plans.everything(seed, limits)]
+    every += [plans.random_plan(seed * RANDOM_PLANS + k, limits) for k in range(RANDOM_PLANS)]
     for number, plan in enumerate(every):
         outcome = session.monitored(session.compiled(text), plan)
         about = f"plan {number}\n{plan}\n".replace("\n", "\n  ")
@@ -87,18 +88,18 @@ def apart(action: Callable[[], None]) -> tuple[str, int]:
         return output.read().decode(errors="replace"), status
 
 
-def check(text: str, seed: int, events: Sequence[str]) -> str:
+def check(text: str, seed: int, limits: Limits) -> str:
     """The first fault of a program."""
 
     def action() -> None:
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
-        print(next(faults(text, seed, events), ""), end="")
+        print(next(faults(text, seed, limits), ""), end="")
 
     output, status = apart(action)
     return f"the process ended with status {status}\n{output}" if status else output
 
 
-def check_batch(seeds: range, end: float, events: Sequence[str]) -> tuple[dict[int, str], int]:
+def check_batch(seeds: range, end: float, limits: Limits) -> tuple[dict[int, str], int]:
     """The faults among the programs of these seeds, from one process, and the seed behind the last one."""
 
     def action() -> None:
@@ -107,7 +108,7 @@ def check_batch(seeds: range, end: float, events: Sequence[str]) -> tuple[dict[i
                 break
             print("seed", seed, flush=True)
             faulthandler.dump_traceback_later(PATIENCE, exit=True)
-            if fault := next(faults(generate.program(seed), seed, events), ""):
+            if fault := next(faults(generate.program(seed), seed, limits), ""):
                 print(" " + fault.replace("\n", "\n "), flush=True)
             faulthandler.cancel_dump_traceback_later()
             gc.collect()
@@ -125,32 +126,32 @@ def check_batch(seeds: range, end: float, events: Sequence[str]) -> tuple[dict[i
     return found, seed + 1
 
 
-def run(seeds: range, minutes: float, keep: Path, most: int, events: Sequence[str]) -> int:
+def run(seeds: range, minutes: float, keep: Path, most: int, limits: Limits) -> int:
     """Check the programs of these seeds, for so long or until so many have a fault. How many have."""
     end, faulty, seed = time.monotonic() + 60 * minutes, 0, seeds.start
     while time.monotonic() < end and seed < seeds.stop and faulty < most:
-        found, seed = check_batch(range(seed, min(seeds.stop, seed + BATCH)), end, events)
+        found, seed = check_batch(range(seed, min(seeds.stop, seed + BATCH)), end, limits)
         for each, fault in found.items():
             faulty += 1
             if faulty <= most:
-                report(each, fault, keep, events)
+                report(each, fault, keep, limits)
     print(f"{seed - seeds.start} programs from seed {seeds.start} on, {faulty} of them with faults")
     return faulty
 
 
-def report(seed: int, fault: str, keep: Path, events: Sequence[str]) -> None:
+def report(seed: int, fault: str, keep: Path, limits: Limits) -> None:
     """Write the program of a seed and, if its fault shows again, a smaller one with that kind of fault."""
     keep.mkdir(parents=True, exist_ok=True)
     path, text = keep / f"{seed}.py", generate.program(seed)
     path.write_text(text)
     print(f"seed {seed}: {path}\n{fault}", flush=True)
-    again = kind(check(text, seed, events))
+    again = kind(check(text, seed, limits))
     if not again:
         print("which does not show by itself")
         return
-    text = shrink.smaller(text, lambda text: kind(check(text, seed, events)) == again, SHRINKING)
+    text = shrink.smaller(text, lambda text: kind(check(text, seed, limits)) == again, SHRINKING)
     path.with_stem(f"{seed}-small").write_text(text)
-    print(f"smaller:\n{text}{check(text, seed, events)}", flush=True)
+    print(f"smaller:\n{text}{check(text, seed, limits)}", flush=True)
 
 
 def kind(fault: str) -> str:
@@ -179,16 +180,17 @@ def main() -> None:
         "--lose", choices=EVENTS, help="with --check: forget to tell of this, which must be found"
     )
     parser.add_argument("--events", nargs="+", choices=EVENTS, default=EVENTS, help="only these")
+    parser.add_argument("--still", action="store_true", help="set no events while a program runs")
     options = parser.parse_args()
     # Before processes are made of this one.
     monitrace.install()
     session.quiet()
-    first = options.first
+    first, limits = options.first, Limits(options.events, options.still)
     if options.check:
         session.lost = options.lose
-        sys.exit(check(options.check.read_text(), first, options.events) or 0)
+        sys.exit(check(options.check.read_text(), first, limits) or 0)
     seeds = range(first, first + options.count)
-    sys.exit(run(seeds, options.minutes, options.keep, options.most, options.events) > 0)
+    sys.exit(run(seeds, options.minutes, options.keep, options.most, limits) > 0)
 
 
 if __name__ == "__main__":

@@ -64,13 +64,23 @@ class Plan:
         return zlib.crc32(text.encode()) % 100 < self.rate
 
 
-def everything(seed: int, events: Sequence[str]) -> Plan:
-    """One tool that listens to all of these events."""
-    return Plan(seed, [0], [Change(0, frozenset(events))], [], 0)
+@dataclass(frozen=True)
+class Limits:
+    """What plans may do."""
+
+    events: Sequence[str] = EVENTS
+    still: bool = False
+    """Nothing is set while the program runs."""
 
 
-def random_plan(seed: int, events: Sequence[str]) -> Plan:
-    """Any plan with these events."""
+def everything(seed: int, limits: Limits) -> Plan:
+    """One tool that listens to all events."""
+    return Plan(seed, [0], [Change(0, frozenset(limits.events))], [], 0)
+
+
+def random_plan(seed: int, limits: Limits) -> Plan:
+    """Any plan within the limits."""
+    events = limits.events
     choose = random.Random(seed)
     tools = sorted(choose.sample(range(6), choose.choice((1, 1, 2, 3))))
     local = [event for event in events if event in LOCAL]
@@ -91,7 +101,7 @@ def random_plan(seed: int, events: Sequence[str]) -> Plan:
     first = [] if choose.randrange(3) == 0 else [Change(tool, some(events)) for tool in tools]
     first += [somewhere() for _ in range(choose.randrange(4))]
     later = [[change() for _ in range(choose.randint(1, 2))] for _ in range(choose.choice((0, 1, 3, 8)))]
-    return Plan(seed, tools, first, later, choose.choice((0, 0, 5, 30, 80)))
+    return Plan(seed, tools, first, [] if limits.still else later, choose.choice((0, 0, 5, 30, 80)))
 
 
 @dataclass
