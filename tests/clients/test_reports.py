@@ -48,6 +48,9 @@ def test_branches_are_those_of_coverages_tracer(way: Way, tmp_path: Path) -> Non
 
 
 @needs_startup_files
+@pytest.mark.xfail(
+    sys.version_info < (3, 12), reason="coverage's own start-up file comes before monitrace_startup.pth"
+)
 def test_same_report_with_child_processes(tmp_path: Path) -> None:
     """They are started by the program, so only the variable reaches them."""
     name = reports.statements_of_children.__name__
