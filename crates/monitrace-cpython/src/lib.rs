@@ -11,6 +11,7 @@ mod by_code;
 pub mod bytecode;
 #[cfg(not(Py_3_12))]
 mod callback;
+#[cfg(not(Py_3_14))]
 mod co_branches;
 mod code_ids;
 mod door;

@@ -68,6 +68,7 @@ pub const LAYOUT: &[&[Field]] = &[
 ///
 /// # Safety
 /// A type that is ready.
+#[cfg(not(Py_3_14))]
 pub(crate) unsafe fn type_dict(kind: *mut pyo3::ffi::PyTypeObject) -> *mut pyo3::ffi::PyObject {
     // SAFETY: see above.
     unsafe {

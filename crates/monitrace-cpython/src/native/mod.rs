@@ -8,7 +8,7 @@
 //! topup       3.12, 3.13: what 3.14 has besides
 //! sides       3.12, 3.13: which sides of branches a tool wants, and has disabled
 //! branches    3.12, 3.13: the callable that tells sides apart
-//! branch_table    3.12, 3.13: the branches of a code object
+//! branch_table   3.12, 3.13: the branches of a code object
 //! own         the interpreter's own functions
 //! listener    the callables of native tools
 //! producer    events of code that is not Python
@@ -16,8 +16,7 @@
 //! quiet       mutes a thread while a callback runs
 //! ```
 
-// Those that reach into the interpreter allow it themselves: `cells`, `quiet` and
-// `producer`.
+// Those that reach into the interpreter allow it themselves: `cells`, `quiet` and `producer`.
 #![deny(unsafe_code)]
 
 #[cfg(not(Py_3_14))]
@@ -25,7 +24,6 @@ mod branch_table;
 #[cfg(not(Py_3_14))]
 mod branches;
 pub mod cells;
-#[cfg(not(Py_3_14))]
 mod listener;
 mod namespace;
 mod own;
@@ -38,6 +36,8 @@ mod topup;
 
 use crate::door::free_id;
 use crate::{CPython, event_ids};
+#[cfg(not(Py_3_14))]
+pub(crate) use branch_table::branches_of;
 #[cfg(not(Py_3_14))]
 use branches::SideCallback;
 use listener::Listener;
