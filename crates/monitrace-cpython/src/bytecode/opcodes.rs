@@ -207,17 +207,8 @@ impl Row {
             | DICT_MERGE
             | MAP_ADD
             | RAISE_VARARGS
-            | RERAISE
-            | POP_JUMP_BACKWARD_IF_FALSE
-            | POP_JUMP_BACKWARD_IF_NONE
-            | POP_JUMP_BACKWARD_IF_NOT_NONE
-            | POP_JUMP_BACKWARD_IF_TRUE
-            | POP_JUMP_FORWARD_IF_FALSE
-            | POP_JUMP_FORWARD_IF_NONE
-            | POP_JUMP_FORWARD_IF_NOT_NONE
-            | POP_JUMP_FORWARD_IF_TRUE
-            | JUMP_IF_FALSE_OR_POP
-            | JUMP_IF_TRUE_OR_POP => 0,
+            | RERAISE => 0,
+            _ if self.is_branch() => 0,
             _ => 1,
         };
         u32::try_from(gives - self.effect(arg, false)).unwrap_or(0)

@@ -387,8 +387,8 @@ unsafe fn arm(
         (*thread).c_tracefunc = Some(mover);
         // A loop that is left passes its own flag on to the one below, and where only some code is
         // instrumented nothing in it wakes the mover.
-        let mut above = (*thread).cframe;
-        while above != cframe && !above.is_null() && !registry().lock().covers_all {
+        let mut above = if registry().lock().covers_all { cframe } else { (*thread).cframe };
+        while above != cframe && !above.is_null() {
             (*above).use_tracing = 255;
             above = (*above).previous;
         }

@@ -87,7 +87,8 @@ fn swap(function: *mut ffi::PyFunctionObject, code: CodePtr) {
 }
 
 /// Puts the original back where a copy has no hook left that is on: in the function that runs now, in
-/// the constants of the code around it and, from time to time, in all functions.
+/// the constants of the code around it and, from time to time, in all functions. If that was often taken back, it
+/// waits until it is worth it for many.
 pub(super) fn settle(py: Python<'_>, copy: &Instrumented) {
     if !copy.is_current() || !copy.is_quiet() {
         return;
@@ -99,12 +100,15 @@ pub(super) fn settle(py: Python<'_>, copy: &Instrumented) {
     let Some(waiting) = registry().may_settle(original.id()) else { return };
     for waiting in waiting.into_iter().filter_map(|code| registry().numbered(code)) {
         if let Some(copy) = waiting.current().filter(|copy| copy.is_quiet()) {
+            // SAFETY: a record's code object is alive; settling must not end it.
+            let _held = unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()) };
             settle_now(py, copy);
         }
     }
     settle_now(py, copy);
 }
 
+/// The copy is held for as long as this takes.
 fn settle_now(py: Python<'_>, copy: &Instrumented) {
     let original = copy.original();
     original.set_settled(true);

@@ -2,26 +2,22 @@
 //!
 //! The rewritten bytecode loads the hook and jumps if it is true. It never is: `nb_bool` does the
 //! work and answers 0, or -1 with an exception set. A hook is switched off by writing a jump over
-//! its first unit. A gate (see `bytecode`) is a hook that is never off, never raises and has no place of its
-//! own: what its callbacks raise takes the place of the exception that passes.
+//! its first unit. That of a gate is never off and has no place of its own: `gates` does its work.
 //! A hook owns its boxed position, borrows everything else from the record of its code
 //! object, and must check that record before it reads anything: a hook can outlive its code.
 
 use super::calls::{Call, Places};
+use super::gates::{self, place_of, replace_exception};
 use super::records::Instrumented;
 use super::stops;
-use crate::bytecode::opcodes::{
-    JUMP_BACKWARD_NO_INTERRUPT, NOP, RAISE_VARARGS, RETURN_GENERATOR, YIELD_VALUE,
-};
-use crate::bytecode::{Operands, Place, RAISING, Side};
+use crate::bytecode::{Operands, Place, Side};
 use crate::callback::PythonCallback;
 use crate::ffi::classobject::{PyMethod_Type, PyMethodObject};
 use crate::ffi::code::CodeUnit;
 use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
-use crate::ffi::traceback::PyTracebackObject;
 use crate::host::{CPython, Raised, Site};
-use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply, ToolSet, UnitIndex};
+use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply, ToolSet};
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -229,7 +225,7 @@ impl Hook {
         super::monitor().enter(record.scope());
         let told = match self.event {
             _ if self.side == Side::Raising => {
-                self.fire_gate(py, record);
+                gates::fire(self, py, record);
                 Ok(())
             }
             Event::ExceptionHandled => {
@@ -352,57 +348,6 @@ impl Hook {
         told
     }
 
-    /// On the way of an exception: tells what it is for this frame.
-    fn fire_gate(&self, py: Python<'_>, record: &Instrumented) {
-        // SAFETY: the current thread has a frame when Python code runs; if that frame runs our code object, then
-        // it stands at one of its gates, where the stack holds what the rewriter says. `prev_instr` may be moved
-        // to another unit of the same code: the loop does not read it before it has written it again.
-        unsafe {
-            let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
-            if frame.is_null() || (*frame).f_code != record.code() {
-                return;
-            }
-            let unit = (*frame).prev_instr.offset_from(record.units());
-            let Some(gate) = record.rewritten().gate_at(unit as u32) else { return };
-            let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
-            let top = stack.add((*record.code()).co_nlocalsplus as usize + gate.depth as usize);
-            let (lasti, exception) = (*top.sub(2), top.sub(1));
-            debug_assert!(
-                ffi::PyLong_CheckExact(lasti) != 0 && ffi::PyExceptionInstance_Check(*exception) != 0
-            );
-            let raised_at = ffi::PyLong_AsLong(lasti) as u32;
-            (*frame).prev_instr = record.units().add(raised_at as usize);
-            record.show_elsewhere(frame);
-            let mut passing = Passing { hook: self, py, record, frame, exception };
-            let at = record.rewritten().original_unit(UnitIndex(raised_at));
-            let opcode = (*(*frame).prev_instr).to_le_bytes()[0];
-            // A `raise` that finds nothing to raise again raises something new, and has just been added to its
-            // traceback.
-            let is_raise = opcode == RAISE_VARARGS && gate.reraised_by == Some(ByteOffset::from(at));
-            let is_new = is_raise && was_raised_at(frame, *exception, raised_at);
-            let reraised_by = gate.reraised_by.filter(|_| !is_new);
-            let offset = reraised_by.unwrap_or_else(|| raising_offset(at, opcode));
-            if reraised_by.is_none()
-                && is_resumable(opcode)
-                && let Some(unit) = record.rewritten().copy_unit(UnitIndex(offset.0 / 2))
-            {
-                (*frame).prev_instr = record.units().add(unit.0 as usize);
-            }
-            match reraised_by {
-                _ if gate.is_told => {}
-                Some(_) => {
-                    passing.tell(Event::Reraise, offset);
-                }
-                None => passing.tell_raised(offset, is_resumable(opcode)),
-            }
-            if gate.leaves {
-                passing.tell(Event::PyUnwind, offset);
-                stops::raised(py, frame, as_object(&*exception));
-            }
-            record.show_elsewhere(ptr::null_mut());
-        }
-    }
-
     /// In front of a handler. What the callback raises is what is handled, as CPython 3.14 has it; there it is
     /// told of once more for each time.
     fn fire_handled(&self, py: Python<'_>, record: &Instrumented) {
@@ -425,10 +370,10 @@ impl Hook {
     /// Behind a loop: tells how its iterator ended if that was noted.
     fn fire_end(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
         if self.is_of_anext
-            && let Some(item) = self.slot(record, 1)
+            && let (Some(iterator), Some(item)) = (self.operand(record, 2), self.operand(record, 1))
         {
             // SAFETY: the frame owns both values.
-            unsafe { stops::yielded(py, self, record, *item.sub(1), as_object(&*item))? };
+            unsafe { stops::yielded(py, self, record, iterator, as_object(&item))? };
         }
         let stop = self.frame(record).and_then(|frame| record.stops().take(frame, self));
         let told = stop.map_or(Ok(()), |stop| {
@@ -456,7 +401,7 @@ impl Hook {
         Ok(())
     }
 
-    fn switch_off_unless_wanted(&self, record: &Instrumented) {
+    pub(super) fn switch_off_unless_wanted(&self, record: &Instrumented) {
         super::monitor().enter(record.scope());
         if !self.is_wanted(record) {
             Python::attach(|py| record.switch_off(py, self));
@@ -579,142 +524,6 @@ impl Hook {
     }
 }
 
-/// The place of an event that gates tell of.
-pub(super) fn place_of(event: Event) -> usize {
-    RAISING.iter().position(|&raising| raising == event).unwrap_or(0)
-}
-
-/// Whether the newest entry of an exception's traceback is of this frame and this unit of its code.
-///
-/// # Safety
-/// A live frame and a live exception.
-unsafe fn was_raised_at(frame: *mut InterpreterFrame, exception: *mut ffi::PyObject, unit: u32) -> bool {
-    // SAFETY: see above; what an exception has for a traceback is one, or NULL.
-    unsafe {
-        let traceback =
-            (*exception.cast::<ffi::PyBaseExceptionObject>()).traceback.cast::<PyTracebackObject>();
-        !traceback.is_null()
-            && (*traceback).tb_frame == (*frame).frame_obj
-            && u32::try_from((*traceback).tb_lasti / 2) == Ok(unit)
-    }
-}
-
-/// Whether that is where a generator waits: none of these raises anything by itself.
-fn is_resumable(opcode: u8) -> bool {
-    matches!(opcode, YIELD_VALUE | RETURN_GENERATOR | JUMP_BACKWARD_NO_INTERRUPT | NOP)
-}
-
-/// The instruction that is said to raise what was raised at a unit of the original, where the copy has this
-/// opcode. What another generator has raised, that this one waits for, is thrown behind `YIELD_VALUE` and `RESUME`.
-fn raising_offset(at: UnitIndex, opcode: u8) -> ByteOffset {
-    let behind = if matches!(opcode, JUMP_BACKWARD_NO_INTERRUPT | NOP) { 2 } else { 0 };
-    ByteOffset::from(UnitIndex(at.0.saturating_sub(behind)))
-}
-
-/// An exception that passes a gate.
-struct Passing<'a, 'py> {
-    hook: &'a Hook,
-    py: Python<'py>,
-    record: &'a Instrumented,
-    /// Stands where it was raised.
-    frame: *mut InterpreterFrame,
-    /// Where the frame keeps it.
-    exception: *mut *mut ffi::PyObject,
-}
-
-impl Passing<'_, '_> {
-    /// Tells of it as new to this frame. `offset` is the instruction that raised it or, if it was `thrown` into a
-    /// generator, the `YIELD_VALUE` at which that waits.
-    fn tell_raised(&mut self, offset: ByteOffset, thrown: bool) {
-        // A generator goes on behind it.
-        if thrown && self.tell(Event::PyThrow, ByteOffset(offset.0 + 2)) {
-            self.add_traceback();
-        }
-        if let Some(call) = self.record.calls().take(self.frame) {
-            // SAFETY: the call is noted with this copy, which owns its hooks.
-            let place = unsafe { (*call.hook).place() };
-            if let Err(raised) = call.end(self.py, self.record, Event::CRaise) {
-                self.replace(raised);
-                self.add_traceback();
-            }
-            // The hook behind the call was kept for this one and is not reached.
-            if let Some(behind) = self.record.hook_at(place + 1) {
-                behind.switch_off_unless_wanted(self.record);
-            }
-        }
-        self.tell(Event::Raise, offset);
-    }
-
-    /// Tells of an event of it, and whether a callback has raised another, which has taken its place.
-    fn tell(&mut self, event: Event, offset: ByteOffset) -> bool {
-        let scope = self.record.scope();
-        super::monitor().enter(scope);
-        let place = place_of(event);
-        if scope.state(place).active().is_empty() {
-            return false;
-        }
-        // SAFETY: the frame owns the exception; the code is borrowed as the hook's own site does.
-        let (exception, code) =
-            unsafe { (as_object(&*self.exception), ptr::read(&raw const self.hook.site.code)) };
-        let site = Site { code, position: OnceCell::new(), id: self.hook.site.id, destination: None };
-        let site = Borrowed(ManuallyDrop::new(site));
-        let payload = Payload::Exception(exception);
-        let firing: Firing<'_, CPython> = Firing { event, offset, code: &site.0, payload };
-        match super::monitor().fire(scope, place, &firing) {
-            Ok(_) => false,
-            Err(raised) => {
-                self.replace(raised);
-                true
-            }
-        }
-    }
-
-    fn replace(&mut self, raised: Raised) {
-        // SAFETY: the slot of the frame that holds the exception.
-        unsafe { replace_exception(self.py, self.exception, raised) };
-    }
-
-    /// Adds the frame to the traceback of the exception.
-    fn add_traceback(&mut self) {
-        let py = self.py;
-        // SAFETY: the frame is the thread's newest, and its object, which is made if need be, is only read.
-        unsafe {
-            PyErr::from_value(as_object(&*self.exception).bind(py).clone()).restore(py);
-            let object = crate::ffi::pystate::PyThreadState_GetFrame(_PyThreadState_UncheckedGet());
-            if !object.is_null() {
-                ffi::PyTraceBack_Here(object.cast());
-                ffi::Py_DECREF(object.cast());
-            }
-            let raised = Raised(PyErr::fetch(py));
-            replace_exception(py, self.exception, raised);
-        }
-    }
-}
-
-/// A site whose code is borrowed.
-struct Borrowed(ManuallyDrop<Site>);
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        // SAFETY: dropped with the GIL held; only the position is owned.
-        unsafe {
-            if let Some(position) = self.0.position.take() {
-                position.drop_ref(Python::assume_attached());
-            }
-        }
-    }
-}
-
-/// Puts what a callback has raised where another exception was.
-///
-/// # Safety
-/// The slot holds a reference of its own.
-unsafe fn replace_exception(py: Python<'_>, slot: *mut *mut ffi::PyObject, raised: Raised) {
-    let value = raised.0.into_value(py);
-    // SAFETY: see above. The old one goes when the slot has the new one.
-    unsafe { drop(Bound::from_owned_ptr(py, slot.replace(value.into_ptr()))) };
-}
-
 /// What is about to be called: borrowed.
 struct CallOperands {
     callable: *mut ffi::PyObject,
@@ -738,7 +547,7 @@ unsafe fn bound_method(object: *mut ffi::PyObject) -> Option<(*mut ffi::PyObject
 }
 
 /// An object that somebody else keeps alive for as long as the reference to its pointer.
-fn as_object(pointer: &*mut ffi::PyObject) -> &Py<PyAny> {
+pub(super) fn as_object(pointer: &*mut ffi::PyObject) -> &Py<PyAny> {
     // SAFETY: Py<PyAny> is a transparent, non-null object pointer; callers pass operands, which the stack
     // of the frame that runs the hook owns.
     unsafe { &*ptr::from_ref(pointer).cast::<Py<PyAny>>() }

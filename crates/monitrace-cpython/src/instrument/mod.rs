@@ -7,6 +7,7 @@
 //! frames      frames that run already: moved to a copy where they stand
 //! records     what is kept with a code object and with its copy
 //! hook        the constant that fires an event
+//! gates       what tools are told of an exception on its way
 //! calls       the calls under way, for the events that tell how they end
 //! stops       the iterators that have just ended, for the loops that asked them
 //! identity    shows the program its own code objects, never a copy
@@ -23,6 +24,7 @@ mod calls;
 mod entry;
 mod frames;
 mod functions;
+mod gates;
 mod hook;
 mod identity;
 mod namespace;
@@ -145,21 +147,27 @@ impl Guarded {
         self.lock().interest
     }
 
-    /// The living copies, held: all, or those in which something was disabled until now.
-    fn copies(&self, py: Python<'_>, disabled: bool) -> Vec<Py<PyAny>> {
-        let mut registry = self.lock();
-        // SAFETY: records leave the registry before they go, and hold the address of the code object
-        // that owns them.
-        let hold = |&copy: &usize| unsafe {
-            Bound::from_borrowed_ptr(py, (*(copy as *const Instrumented)).code().cast()).unbind()
-        };
-        let all_disabled = std::mem::take(&mut registry.disabled);
-        if disabled {
-            all_disabled.iter().map(hold).collect()
-        } else {
-            registry.copies.iter().map(hold).collect()
-        }
+    /// The living copies, held.
+    fn copies(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        let registry = self.lock();
+        hold(py, &registry.copies)
     }
+
+    /// Those of them in which something is disabled, held. They are noted anew if it still is.
+    fn take_disabled(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        let mut registry = self.lock();
+        hold(py, &std::mem::take(&mut registry.disabled))
+    }
+}
+
+/// The copies whose records have these addresses. The registry is locked, so that they are there.
+fn hold(py: Python<'_>, records: &HashSet<usize>) -> Vec<Py<PyAny>> {
+    // SAFETY: records leave the registry before they go, and hold the address of the code object that owns
+    // them.
+    let hold = |&record: &usize| unsafe {
+        Bound::from_borrowed_ptr(py, (*(record as *const Instrumented)).code().cast()).unbind()
+    };
+    records.iter().map(hold).collect()
 }
 
 /// Brings all code in line with a changed configuration.
@@ -189,7 +197,9 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
     entry::watch(!wanted.is_empty());
     match change {
         Change::Everywhere | Change::Disabled => {
-            for copy in registry().copies(py, change == Change::Disabled) {
+            let disabled = registry().take_disabled(py);
+            let changed = if change == Change::Disabled { disabled } else { registry().copies(py) };
+            for copy in changed {
                 if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
                     record.update(py);
                 }
@@ -224,7 +234,7 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
         }
     }
     if look_at_all {
-        for copy in registry().copies(py, false) {
+        for copy in registry().copies(py) {
             if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
                 record.adopt_nested(py)?;
             }

@@ -7,7 +7,8 @@
 //! be a cycle of owned references among them.
 
 use super::calls::{Call, Calls, ENDS};
-use super::hook::{Hook, HookParts, place_of};
+use super::gates::place_of;
+use super::hook::{Hook, HookParts};
 use super::stops::{ENDINGS, Stops};
 use crate::bytecode::{Analysis, CodeBytes, Landing, Plan, RAISING, Rewritten};
 use crate::co_branches::Branch;
