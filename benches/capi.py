@@ -8,10 +8,8 @@ have the loop in them.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from capi_measure import CASES, CHECKED
-from compare import WrongResultError, facts, progress
+from compare import WrongResultError, circumstances, facts, progress
 
 FOLDER = Path(__file__).parent
 INCLUDE = FOLDER.parent / "python/monitrace/include"
@@ -143,13 +141,7 @@ def take(all_sides: list[Side], rounds: int, *, counts: bool) -> Record:
         counted.setdefault(side.title, {})[case] = instructions(side, case)
     progress("")
     return {
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "rounds": rounds,
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "processors": os.cpu_count(),
-        },
+        **circumstances(rounds),
         "interpreters": [facts(side.python) for side in all_sides if side.ours],
         "nanoseconds": times,
         "instructions": counted,

@@ -61,6 +61,19 @@ def facts(python: str) -> dict[str, Any]:
     return dict(json.loads(run.stdout))
 
 
+def circumstances(rounds: int) -> Record:
+    """What every record says of its making."""
+    return {
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "rounds": rounds,
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "processors": os.cpu_count(),
+        },
+    }
+
+
 def measure(command: list[str], extension: str, name: str, program: str, which: str) -> int:
     """Runs a program once and returns its nanoseconds of processor time.
 
@@ -123,13 +136,7 @@ def take(pythons: list[str], extension: str, rounds: int, *, only: str, which: s
             instructions.setdefault(version, {}).setdefault(program, {})[name] = instruction_count.result()
     progress("")
     return {
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "rounds": rounds,
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "processors": os.cpu_count(),
-        },
+        **circumstances(rounds),
         "interpreters": interpreters,
         "nanoseconds": nanoseconds,
         "instructions": instructions,

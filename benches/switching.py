@@ -5,17 +5,15 @@ Natively `set_events` only raises a version: the interpreter changes code when i
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from compare import facts, progress, who
+from compare import circumstances, facts, progress, who
 from switching_measure import EVENTS, MODULES
 
 FOLDER = Path(__file__).parent
@@ -61,14 +59,8 @@ def take(pythons: list[str], extension: str, rounds: int, *, quick: bool) -> Rec
             microseconds.setdefault(events, []).append(told["nanoseconds"] / told["codes"] / 1e3)
     progress("")
     return {
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "rounds": rounds,
+        **circumstances(rounds),
         "functions": count,
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "processors": os.cpu_count(),
-        },
         "interpreters": interpreters,
         "seconds": seconds,
         "microseconds": microseconds,
