@@ -191,6 +191,10 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
     {
         let mut registry = registry().lock();
         registry.interest = if wanted.is_empty() { EventSet::empty() } else { interest | wanted };
+        if wanted.is_empty() {
+            // How often the next tools restart events is their affair.
+            registry.patience = 0;
+        }
         look_at_all |= wanted.is_empty() || (everywhere && !registry.covers_all);
         registry.covers_all = everywhere;
     }
