@@ -94,7 +94,7 @@ mod of_3_11 {
     }
 
     pub const THREAD_FIELDS: &[crate::ffi::Field] = crate::ffi::fields!(ThreadState as "PyThreadState":
-        interp, tracing, cframe, c_profilefunc, c_tracefunc, c_traceobj, curexc_type, datastack_top, datastack_limit,
+        interp, tracing, tracing_what, cframe, c_profilefunc, c_tracefunc, c_traceobj, curexc_type, datastack_top, datastack_limit,
     );
 
     pub const CFRAME_FIELDS: &[crate::ffi::Field] = crate::ffi::fields!(CFrame as "_PyCFrame":

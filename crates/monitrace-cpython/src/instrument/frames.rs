@@ -50,6 +50,8 @@ struct Armed {
     from: UnitIndex,
     f_trace_opcodes: c_char,
     back: bool,
+    /// A line to which it is to jump first.
+    line: Option<Py<PyAny>>,
 }
 
 /// A frame on its way: it has left its old code and has not reached the new.
@@ -421,10 +423,57 @@ unsafe fn await_turn(
             None => {
                 let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, 1);
                 let thread = thread as usize;
-                movements.armed.push(Armed { thread, frame_object, from, f_trace_opcodes, back });
+                movements.armed.push(Armed { thread, frame_object, from, f_trace_opcodes, back, line: None });
                 ARMED.store(movements.armed.len(), Relaxed);
             }
         }
+    }
+    true
+}
+
+/// The loop in which a frame waits for a callback that may have it jump; `None` if it waits for none, or for one
+/// of an event at which no frame can jump.
+///
+/// # Safety
+/// A live frame object; the GIL is held.
+pub(super) unsafe fn loop_that_lets_jump(object: *mut PyFrameObject) -> Option<*mut CFrame> {
+    // SAFETY: see above; a frame that waits for a callback is the newest of its loop.
+    unsafe {
+        let frame = (*object).f_frame;
+        let thread = _PyThreadState_UncheckedGet();
+        let mut cframe = (*thread).cframe;
+        while !cframe.is_null() && (*cframe).current_frame != frame {
+            cframe = (*cframe).previous;
+        }
+        let unit = (*frame).prev_instr.offset_from(units((*frame).f_code));
+        let hook = Instrumented::of((*frame).f_code)?.hook_that_asks_at(unit as u32)?;
+        ((*thread).tracing != 0 && !cframe.is_null() && hook.lets_jump()).then_some(cframe)
+    }
+}
+
+/// Has such a frame jump to a line when the callback is over. False if it cannot.
+///
+/// # Safety
+/// The frame waits in this loop of the current thread.
+pub(super) unsafe fn jump_after_callback(
+    py: Python<'_>,
+    cframe: *mut CFrame,
+    object: *mut PyFrameObject,
+    line: &Bound<'_, PyAny>,
+) -> bool {
+    // SAFETY: see above.
+    unsafe {
+        if !arm(py, _PyThreadState_UncheckedGet(), cframe, (*object).f_frame, false) {
+            return false;
+        }
+    }
+    let before = {
+        let mut movements = movements();
+        let armed = movements.armed.iter_mut().find(|armed| armed.frame_object.as_ptr() == object.cast());
+        armed.and_then(|armed| armed.line.replace(line.clone().unbind()))
+    };
+    if let Some(before) = before {
+        before.drop_ref(py);
     }
     true
 }
@@ -589,6 +638,11 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
     // run the instruction that prev_instr points at (DO_TRACING in ceval.c).
     unsafe {
         let frame = (*frame_object).f_frame;
+        if let Some(line) = armed.line.take()
+            && what != PY_TRACE_RETURN
+        {
+            super::identity::jump(py, frame_object, line.bind(py))?;
+        }
         let landed = match (what, armed.back) {
             (PY_TRACE_RETURN, _) => true,
             (_, false) => land(py, thread, frame, &armed)?,

@@ -17,7 +17,7 @@ use crate::ffi::code::CodeUnit;
 use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
 use crate::host::{CPython, Raised, Site};
-use monitrace_core::{ByteOffset, CodeId, Event, Firing, Payload, Reply, ToolSet};
+use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Firing, Payload, Reply, ToolSet};
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -155,6 +155,21 @@ impl Hook {
     /// How many values are on the stack before the hook.
     pub(super) fn depth(&self) -> usize {
         self.depth as usize
+    }
+
+    /// The unit of the copy that asks for its truth.
+    pub(super) fn asks_at(&self) -> u32 {
+        self.unit + u32::from(self.skip)
+    }
+
+    /// Whether its callbacks may have the frame jump, as in CPython 3.14 (Objects/frameobject.c).
+    pub(super) fn lets_jump(&self) -> bool {
+        let lets = EventSet::LINE
+            | EventSet::INSTRUCTION
+            | EventSet::JUMP
+            | EventSet::BRANCH_LEFT
+            | EventSet::BRANCH_RIGHT;
+        lets.contains(self.event.set())
     }
 
     /// Whether it stands where a loop ends.
@@ -414,7 +429,7 @@ impl Hook {
         // SAFETY: the current thread has a frame when Python code runs; the hook's units are the copy's.
         unsafe {
             let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
-            let here = record.units().add(self.unit as usize + usize::from(self.skip));
+            let here = record.units().add(self.asks_at() as usize);
             (!frame.is_null() && (*frame).prev_instr == here).then_some(frame)
         }
     }

@@ -4,13 +4,15 @@
 //! all of them together: with only some, tracebacks and debuggers see a code object of one and
 //! an offset of the other. C code that reads the structs sees the copy, whose names and lines agree.
 
-use super::entry;
 use super::records::{CodePtr, Instrumented};
+use super::{entry, frames};
+use crate::ffi::ceval::PY_TRACE_LINE;
 use crate::ffi::frame::PyFrameObject;
 use crate::ffi::genobject::PyGenObject;
+use crate::ffi::pystate::_PyThreadState_UncheckedGet;
 use crate::ffi::traceback::PyTracebackObject;
 use monitrace_core::UnitIndex;
-use pyo3::exceptions::PySystemError;
+use pyo3::exceptions::{PySystemError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
@@ -326,6 +328,19 @@ unsafe extern "C" fn set_frame_lineno(
     unsafe {
         let Some(set) = own(FRAME_LINENO).and_then(|definition| (*definition).set) else { return -1 };
         let Some(copy) = frame_copy(object.cast()) else { return set(object, value, closure) };
+        if !value.is_null() && (*object.cast::<PyFrameObject>()).f_trace.is_null() {
+            // Not in a trace function, but perhaps in a callback.
+            let py = Python::assume_attached();
+            let line = Bound::from_borrowed_ptr(py, value);
+            match jump_later(py, object.cast(), copy, &line) {
+                Ok(true) => return 0,
+                Ok(false) => {}
+                Err(error) => {
+                    error.restore(py);
+                    return -1;
+                }
+            }
+        }
         let frame = (*object.cast::<PyFrameObject>()).f_frame;
         let units = |code: CodePtr| code.cast::<u8>().add(crate::ffi::code::CODE_OFFSET).cast::<u16>();
         let (code, original) = (copy.code(), copy.original().code());
@@ -345,6 +360,69 @@ unsafe extern "C" fn set_frame_lineno(
         (*frame).prev_instr = entered.map_or(here, |entered| units(code).add(entered.0 as usize));
         result
     }
+}
+
+/// Has a frame jump when the callback is over that it waits for; false if it waits for none that lets it. Only
+/// then is it known whether the stack is the same there: if not, the error has nobody to go to but
+/// `sys.unraisablehook`.
+///
+/// # Safety
+/// A live frame object, which runs the copy; the GIL is held.
+///
+/// # Errors
+/// `ValueError` for a line that the code does not have, in CPython's words.
+unsafe fn jump_later(
+    py: Python<'_>,
+    frame: *mut PyFrameObject,
+    copy: &Instrumented,
+    line: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    // SAFETY: see above; the copy holds its original.
+    let (cframe, code) = unsafe {
+        let cframe = frames::loop_that_lets_jump(frame);
+        (cframe, Bound::from_borrowed_ptr(py, copy.original().code().cast()))
+    };
+    let Some(cframe) = cframe else { return Ok(false) };
+    let number: i64 = line.extract()?;
+    let first: i64 = code.getattr("co_firstlineno")?.extract()?;
+    let mut last = first;
+    for range in code.call_method0("co_lines")?.try_iter()? {
+        let (_, _, line): (u32, u32, Option<i64>) = range?.extract()?;
+        last = last.max(line.unwrap_or(first));
+    }
+    let where_to = match number {
+        _ if number < first => "before",
+        _ if number > last => "after",
+        // SAFETY: the frame still waits for the callback that has come here.
+        _ => return Ok(unsafe { frames::jump_after_callback(py, cframe, frame, line) }),
+    };
+    Err(PyValueError::new_err(format!("line {number} comes {where_to} the current code block")))
+}
+
+/// Has a frame jump to a line, within a trace function of ours.
+///
+/// # Safety
+/// The frame is what its loop executes, on the current thread, which runs a trace function for it.
+///
+/// # Errors
+/// Those of setting `f_lineno`.
+pub(super) unsafe fn jump(
+    py: Python<'_>,
+    frame: *mut PyFrameObject,
+    line: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    // SAFETY: see above. The interpreter lets a frame jump that has a trace function, at the event of a line;
+    // both are put back.
+    let result = unsafe {
+        let thread = _PyThreadState_UncheckedGet();
+        let what = std::mem::replace(&mut (*thread).tracing_what, PY_TRACE_LINE);
+        let function = std::mem::replace(&mut (*frame).f_trace, ffi::Py_None());
+        let result = set_frame_lineno(frame.cast(), line.as_ptr(), ptr::null_mut());
+        (*frame).f_trace = function;
+        (*thread).tracing_what = what;
+        result
+    };
+    if result == 0 { Ok(()) } else { Err(PyErr::fetch(py)) }
 }
 
 unsafe extern "C" fn traceback_lasti(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {

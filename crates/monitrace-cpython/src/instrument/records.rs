@@ -410,6 +410,11 @@ impl Instrumented {
         index.ok().and_then(|index| self.hooks().nth(index))
     }
 
+    /// The hook whose truth is asked for at this unit.
+    pub(super) fn hook_that_asks_at(&self, unit: u32) -> Option<&Hook> {
+        self.hooks().find(|hook| hook.asks_at() == unit)
+    }
+
     /// Whether it has every hook and gate of another copy of the same code.
     pub(super) fn has_all_of(&self, other: &Instrumented) -> bool {
         self.rewritten.gates.len() >= other.rewritten.gates.len()
