@@ -25,6 +25,7 @@ STEPS = {
     "restart": "restart_events",
     "off": "off",
     "again": "on again",
+    "later": "on for the third time",
 }
 
 Record = dict[str, Any]

@@ -93,6 +93,8 @@ def switching(events: Iterable[str], count: int) -> dict[str, int]:
         "again": taken(on),
     }
     off()
+    result["later"] = taken(on)
+    off()
     assert len(alive) == count
     return result
 

@@ -432,6 +432,52 @@ def test_code_objects_go_with_their_last_function(tool: Tool) -> None:
     assert code() is None
 
 
+def test_switching_again_and_again_tells_the_same(tool: Tool) -> None:
+    namespace: dict[str, Any] = {}
+    exec("def f(x):\n    def g():\n        yield x\n    return sum(\n        g())\n", namespace)
+    function, code = namespace["f"], namespace["f"].__code__
+    events = tool.events
+    sets = [tool.all, events.LINE, events.PY_START | events.PY_RETURN, tool.all, events.LINE, 0]
+
+    def told(wanted: int, local: int = 0) -> list[tuple[str, str, int]]:
+        tool.told.clear()
+        tool.set(wanted)
+        tool.monitoring.set_local_events(TOOL, code, local)
+        function(1)
+        tool.monitoring.set_local_events(TOOL, code, 0)
+        tool.set(0)
+        function(1)
+        return [event for event in tool.told if event[1] in "fg"]
+
+    first = [told(wanted) for wanted in sets]
+    assert [position for name, _, position in first[1] if name == "LINE"] == [2, 4, 5, 4, 3]
+    assert [len(events) for events in first] == [9, 5, 4, 9, 5, 0]
+    # Copies are kept now while events are off, with the hooks of whatever was set before.
+    for _ in range(3):
+        assert [told(wanted) for wanted in sets] == first
+        assert told(0, events.LINE) == [event for event in first[1] if event[1] == "f"]
+        assert told(0, events.PY_START) == [event for event in first[2] if event[:2] == ("PY_START", "f")]
+
+
+def test_what_runs_while_copies_are_kept(tool: Tool) -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+        yield 2
+        yield 3
+
+    for _ in range(3):
+        tool.told.clear()
+        with tool.on():
+            going = numbers()
+            assert next(going) == 1
+        assert next(going) == 2
+        with tool.on():
+            assert next(going) == 3
+        assert tool.names("numbers").count("LINE") == 2
+        # It is the only holder of its code.
+        assert list(types.FunctionType(numbers.__code__.replace(co_name="other"), {})()) == [1, 2, 3]
+
+
 LEFT_OVER = """
 import gc, os, sys
 import monitrace

@@ -197,6 +197,12 @@ impl Item {
     fn units(&self) -> u32 {
         u32::from(self.extended) + 1 + u32::from(self.tail)
     }
+
+    /// Whether what another one raises takes the same way, as far as can be seen without asking.
+    fn raises_like(&self, other: &Item) -> bool {
+        let key = |item: &Item| (item.owner, item.guard, item.untouched, item.opcode, item.is_hook);
+        !self.is_gate && !other.is_gate && !self.is_landing && !other.is_landing && key(self) == key(other)
+    }
 }
 
 /// Where a jump leads: to which part of an instruction's items, or to a block in front of them.
@@ -320,13 +326,13 @@ impl Analysis {
             analysis: self,
             items: Vec::with_capacity(self.instructions.len() + self.places.len() + 8),
             parts: Vec::with_capacity(self.instructions.len()),
-            hooks: Vec::new(),
+            hooks: Vec::with_capacity(self.instructions.len()),
             gates: Vec::new(),
             gate_of: FxHashMap::default(),
             handled: FxHashMap::default(),
             edge_of: FxHashMap::default(),
             has_edge: Vec::new(),
-            blocks: Vec::new(),
+            blocks: Vec::with_capacity(self.instructions.len()),
             before_send: FxHashMap::default(),
             stack_size: self.stack_size,
         };
@@ -513,7 +519,12 @@ impl Assembler<'_> {
 
     /// The position of a hook: that of the instruction that its event happens to.
     fn position_of(&self, place: usize, owner: u32) -> u32 {
-        let to = self.analysis.containing(UnitIndex(self.analysis.places[place].offset.0 / 2));
+        let (unit, own) =
+            (self.analysis.places[place].offset.0 / 2, &self.analysis.instructions[owner as usize]);
+        if (own.start..own.end()).contains(&unit) {
+            return owner;
+        }
+        let to = self.analysis.containing(UnitIndex(unit));
         to.map_or(owner, |to| to as u32)
     }
 
@@ -609,15 +620,17 @@ impl Assembler<'_> {
     /// out of the frame first, with [`OUT`].
     fn ways(&self) -> Vec<(u32, Way)> {
         let analysis = self.analysis;
-        let mut ways = Vec::new();
+        let mut ways = Vec::with_capacity(16);
+        let mut last = None;
         let mut add = |way: Way| {
+            if last.replace(way) == Some(way) {
+                return;
+            }
             let handler = match way.exit {
                 Exit::Into { guard, .. } => analysis.guards[guard as usize].handler + 1,
                 Exit::Out => OUT,
             };
-            if ways.last() != Some(&(handler, way)) {
-                ways.push((handler, way));
-            }
+            ways.push((handler, way));
         };
         for k in 0..analysis.instructions.len() {
             if !analysis.is_reached(k) || !analysis.is_gated(k) {
@@ -627,7 +640,9 @@ impl Assembler<'_> {
             add(self.way(owner, guard, analysis.untouched(k), true));
             // What hooks raise, before and behind.
             add(self.way(owner, guard, depth, false));
-            add(self.way(owner, self.guard_before(k), depth, false));
+            if self.guard_before(k) != guard {
+                add(self.way(owner, self.guard_before(k), depth, false));
+            }
             for depth in analysis.depths_behind(k) {
                 add(self.way(owner, guard, depth, false));
             }
@@ -795,6 +810,10 @@ impl Assembler<'_> {
     /// Sizes only grow, from those of the original, so this ends.
     fn place_items(&mut self) -> Result<Vec<u32>, RewriteError> {
         let mut starts = vec![0; self.items.len() + 1];
+        let jumps: Vec<(usize, usize)> = (0..self.items.len())
+            .filter(|&i| self.items[i].jump != Jump::No)
+            .filter_map(|i| Some((i, self.item(self.items[i].label)?)))
+            .collect();
         loop {
             let mut end = 0u32;
             for (item, start) in self.items.iter().zip(&mut starts[1..]) {
@@ -805,12 +824,8 @@ impl Assembler<'_> {
                 return Err(RewriteError::Length);
             }
             let mut grown = false;
-            for i in 0..self.items.len() {
+            for &(i, to) in &jumps {
                 let item = &self.items[i];
-                if item.jump == Jump::No {
-                    continue;
-                }
-                let Some(to) = self.item(item.label) else { continue };
                 let arg = starts[i + 1].abs_diff(starts[to]);
                 let needed = extensions(arg);
                 if needed > item.extended && item.opcode == SEND {
@@ -913,9 +928,13 @@ impl Assembler<'_> {
         let analysis = self.analysis;
         let mut table = Vec::new();
         let mut run: Option<(u32, Entry)> = None;
+        let mut gate = None;
         for (i, item) in self.items.iter().enumerate() {
             let (start, end) = (starts[i], starts[i + 1]);
-            let entry = match (self.gate(i, item), analysis.guards.get(item.guard as usize)) {
+            if i == 0 || !item.raises_like(&self.items[i - 1]) {
+                gate = self.gate(i, item);
+            }
+            let entry = match (gate, analysis.guards.get(item.guard as usize)) {
                 (Some(gate), _) => {
                     let target = starts[gate.items.start];
                     Some(Entry { start, end, target, depth: gate.depth - 2, lasti: true })

@@ -12,7 +12,7 @@ use super::opcodes::{
 };
 use super::{CodeBytes, RewriteError, exception_table};
 use monitrace_core::{ByteOffset, Event, UnitIndex};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// A place in the original code where an event can be hooked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Analysis {
 
         let count = decoded.instructions.len();
         let mut guards = Vec::new();
-        let mut alike = HashMap::new();
+        let mut alike = FxHashMap::default();
         let mut guarded_by = vec![NONE; count];
         for entry in exception_table::decode(code.exception_table)? {
             let index = |unit| decoded.starting_at(unit).ok_or(RewriteError::ExceptionTable);
@@ -143,8 +143,8 @@ impl Analysis {
             stacks,
             guards,
             guarded_by,
-            places: Vec::new(),
-            instruction_of: Vec::new(),
+            places: Vec::with_capacity(2 * count),
+            instruction_of: Vec::with_capacity(2 * count),
             first: count,
             first_line: code.first_line,
             stack_size: code.stack_size,

@@ -79,6 +79,8 @@ struct Registry {
     /// How many of these there have to be before any is settled: it takes a walk over the heap to take that back,
     /// and some tools restart events all the time.
     patience: usize,
+    /// How often the first event was set.
+    times_on: usize,
     /// The events that copies are made for: grows with every event that is set, anywhere, so that
     /// setting it for one more code object needs no new copy; empty once nothing is wanted.
     interest: EventSet,
@@ -188,18 +190,25 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
     activate(py)?;
     let everywhere = !monitor.wanted().is_empty();
     let mut look_at_all = !interest.contains(wanted);
-    {
+    // Whatever no function runs again goes with this.
+    let _unparked = if interest.is_empty() { unpark_all(py) } else { Vec::new() };
+    let parks = {
         let mut registry = registry().lock();
         registry.interest = if wanted.is_empty() { EventSet::empty() } else { interest | wanted };
+        registry.times_on += usize::from(interest.is_empty());
         if wanted.is_empty() {
             // How often the next tools restart events is their affair.
             registry.patience = 0;
         }
         look_at_all |= wanted.is_empty() || (everywhere && !registry.covers_all);
         registry.covers_all = everywhere;
-    }
+        // A tool that came back once may come back again.
+        wanted.is_empty() && registry.times_on > 1
+    };
     entry::watch(!wanted.is_empty());
     match change {
+        // Hooks that are reached all the same find that nobody wants them, and switch themselves off.
+        _ if wanted.is_empty() => {}
         Change::Everywhere | Change::Disabled => {
             let disabled = registry().take_disabled(py);
             let changed = if change == Change::Disabled { disabled } else { registry().copies(py) };
@@ -238,15 +247,28 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
         }
     }
     if look_at_all {
-        for copy in registry().copies(py) {
+        let copies = registry().copies(py);
+        for copy in &copies {
             if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
                 record.adopt_nested(py)?;
             }
         }
         functions::adopt_all(py)?;
         frames::adopt_all(py)?;
+        if parks {
+            for copy in copies {
+                Instrumented::park(py, copy);
+            }
+        }
     }
     Ok(())
+}
+
+/// Takes the copies back that were kept while no events were set.
+fn unpark_all(py: Python<'_>) -> Vec<Py<PyAny>> {
+    let copies = registry().copies(py);
+    let records = copies.iter().filter_map(|copy| Instrumented::of(copy.as_ptr().cast()));
+    records.filter_map(|record| record.unpark(py)).collect()
 }
 
 /// Whether a code object whose hooks were all off is wanted again.
@@ -273,7 +295,7 @@ fn code_to_run(py: Python<'_>, code: CodePtr) -> PyResult<Option<Py<PyAny>>> {
     if interest.is_empty() || !wants_events(code) {
         return Ok(None);
     }
-    let original = Original::of(py, code)?;
+    let (original, analysis) = Original::of_and_analysis(py, code)?;
     if original.is_settled() {
         return Ok(None);
     }
@@ -281,7 +303,11 @@ fn code_to_run(py: Python<'_>, code: CodePtr) -> PyResult<Option<Py<PyAny>>> {
         // SAFETY: a record's code object is alive.
         return Ok(Some(unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()).unbind() }));
     }
-    let copy = Instrumented::make(py, &original, interest, records::Variant::default())?;
+    let variant = records::Variant::default();
+    let copy = match analysis {
+        Some(analysis) => Instrumented::make_from(py, &original, &analysis, interest, variant)?,
+        None => Instrumented::make(py, &original, interest, variant)?,
+    };
     Ok(copy.filter(|_| !original.is_settled()))
 }
 
@@ -373,6 +399,7 @@ pub(crate) fn uninstall(py: Python<'_>) -> PyResult<()> {
         return Err(PyRuntimeError::new_err(format!("cannot uninstall while tools are in use: {tools}")));
     }
     functions::restore_all(py)?;
+    unpark_all(py).into_iter().for_each(|copy| copy.drop_ref(py));
     entry::unpatch();
     identity::unpatch(py)?;
     let sys = py.import("sys")?;

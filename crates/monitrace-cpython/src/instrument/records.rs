@@ -4,7 +4,8 @@
 //! Both hang on their code object's `co_extra` and go when it goes. Who holds whom: a copy owns its
 //! hooks (constants) and its original; an original only borrows its current copy, and hooks only
 //! borrow their record. Code objects are not tracked by the garbage collector, so there must never
-//! be a cycle of owned references among them.
+//! be a cycle of owned references among them: while no events are set, and nothing runs its current copy,
+//! an original may own that, and then the copy only borrows its original.
 
 use super::calls::{Call, Calls, ENDS};
 use super::gates::place_of;
@@ -81,6 +82,8 @@ pub(super) struct Original {
     scope: Scope,
     /// The copy that new calls run; NULL if there is none. Cleared when that copy goes.
     current: Cell<*const Instrumented>,
+    /// That copy, while it is kept for the next time that events are set.
+    parked: Cell<Option<Py<PyAny>>>,
     /// Every hook is off and its functions have been given the original back.
     settled: Cell<bool>,
     /// The code object whose constant it is, if that was instrumented. Not owned: a parent goes first
@@ -92,8 +95,16 @@ impl Original {
     /// The record of a code object of the program, made at the first call. If its bytecode was
     /// refused it has no place for any event, and runs unmonitored.
     pub(super) fn of(py: Python<'_>, code: CodePtr) -> PyResult<Rc<Original>> {
+        Ok(Original::of_and_analysis(py, code)?.0)
+    }
+
+    /// The same, with the analysis if the record had to be made: nobody should make another at once.
+    pub(super) fn of_and_analysis(
+        py: Python<'_>,
+        code: CodePtr,
+    ) -> PyResult<(Rc<Original>, Option<Analysis>)> {
         if let Some(known) = Original::known(code) {
-            return Ok(known);
+            return Ok((known, None));
         }
         let analysis = analyse(py, code)?;
         let events = analysis.iter().flat_map(|analysis| analysis.places()).map(|place| place.event);
@@ -102,11 +113,12 @@ impl Original {
             code,
             scope: Scope::new(id, events),
             current: Cell::new(ptr::null()),
+            parked: Cell::new(None),
             settled: Cell::new(false),
             parent: Cell::new(ptr::null()),
         });
         set_extra(py, code, extra_indexes().original, Rc::into_raw(Rc::clone(&record)).cast_mut().cast())?;
-        Ok(record)
+        Ok((record, analysis))
     }
 
     /// The record, if there is one already.
@@ -160,8 +172,9 @@ impl Original {
 pub(super) struct Instrumented {
     code: CodePtr,
     original: Rc<Original>,
-    /// Keeps the original alive: callbacks are given it, and running frames may still use its constants.
-    original_object: Py<PyAny>,
+    /// Keeps the original alive: callbacks are given it, and running frames may still use its constants. `None`
+    /// while the original keeps this alive.
+    original_object: Cell<Option<Py<PyAny>>>,
     rewritten: Rewritten,
     /// Borrowed from the constants; in the order of their places.
     hooks: Vec<*const Hook>,
@@ -221,8 +234,21 @@ impl Instrumented {
         events: EventSet,
         variant: Variant,
     ) -> PyResult<Option<Py<PyAny>>> {
+        match analyse(py, original.code)? {
+            Some(analysis) => Self::make_from(py, original, &analysis, events, variant),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, from an analysis of the original.
+    pub(super) fn make_from(
+        py: Python<'_>,
+        original: &Rc<Original>,
+        analysis: &Analysis,
+        events: EventSet,
+        variant: Variant,
+    ) -> PyResult<Option<Py<PyAny>>> {
         let code = original.code;
-        let Some(analysis) = analyse(py, code)? else { return Ok(None) };
         let places = analysis.places();
         let is_current = variant.is_current();
         let wakes = |event| variant.wakes_mover && event == Event::PyReturn;
@@ -296,7 +322,7 @@ impl Instrumented {
         let record = Box::new(Instrumented {
             code: copy.as_ptr().cast(),
             original: Rc::clone(original),
-            original_object,
+            original_object: Cell::new(Some(original_object)),
             rewritten,
             on: Cell::new(hooks.len()),
             hooks,
@@ -349,6 +375,35 @@ impl Instrumented {
     /// Whether it is what new calls of its original run.
     pub(super) fn is_current(&self) -> bool {
         ptr::eq(self.original.current.get(), self)
+    }
+
+    /// Lets the original keep a copy that nothing else holds, while no events are set. Lets go of any other.
+    pub(super) fn park(py: Python<'_>, copy: Py<PyAny>) {
+        // SAFETY: a live object; the reference that was given is one of those counted.
+        let is_held_once = unsafe { ffi::Py_REFCNT(copy.as_ptr()) } == 1;
+        let idle = |record: &&Instrumented| record.is_current() && is_held_once;
+        let original = match Instrumented::of(copy.as_ptr().cast()).filter(idle) {
+            Some(record) => {
+                let original = record.original_object.take();
+                record.original.parked.set(Some(copy));
+                original
+            }
+            None => Some(copy),
+        };
+        // This may be the end of the original, and with it of the copy.
+        if let Some(original) = original {
+            original.drop_ref(py);
+        }
+    }
+
+    /// The copy, if it was parked. From now on it keeps its original alive again.
+    pub(super) fn unpark(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        // Only a current copy is ever parked.
+        let copy = self.is_current().then(|| self.original.parked.take())??;
+        // SAFETY: a code object that has a parked copy is alive, for it takes that along.
+        let original = unsafe { Bound::from_borrowed_ptr(py, self.original.code.cast()).unbind() };
+        self.original_object.set(Some(original));
+        Some(copy)
     }
 
     /// Whether every hook is off, here and in the code that is nested in it.
@@ -545,6 +600,10 @@ unsafe extern "C" fn free_original(extra: *mut c_void) {
     let record = unsafe { Rc::from_raw(extra.cast_const().cast::<Original>()) };
     super::registry().forget(record.id());
     super::monitor().forget(record.id());
+    if let Some(copy) = record.parked.take() {
+        // SAFETY: see above.
+        copy.drop_ref(unsafe { Python::assume_attached() });
+    }
 }
 
 unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
@@ -577,7 +636,9 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     while let Some(stop) = record.stops.take_any() {
         stop.exception.drop_ref(py);
     }
-    record.original_object.drop_ref(py);
+    if let Some(original) = record.original_object.take() {
+        original.drop_ref(py);
+    }
 }
 
 /// The branches of a code object of the program, in the order of its code. One that was refused has none.
