@@ -234,7 +234,7 @@ impl Hook {
     fn fire(&self, py: Python<'_>) -> c_int {
         // SAFETY: the record clears this pointer before it goes away, and the GIL is held.
         let Some(record) = (unsafe { self.record.get().as_ref() }) else { return 0 };
-        if self.wakes_mover || super::frames::caller_is_armed() {
+        if self.wakes_mover || (super::frames::caller_is_armed() && self.may_leave(record)) {
             super::frames::wake();
         }
         super::monitor().enter(record.scope());
@@ -265,6 +265,24 @@ impl Hook {
                 raised.0.restore(py);
                 -1
             }
+        }
+    }
+
+    /// Whether the frame may be left behind it, before the next hook.
+    fn may_leave(&self, record: &Instrumented) -> bool {
+        match self.event {
+            Event::PyReturn | Event::PyYield => true,
+            _ if self.side == Side::Raising => {
+                // SAFETY: the current thread has a frame when Python code runs; if that frame runs our code
+                // object, then it stands at one of its gates.
+                let unit = unsafe {
+                    let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+                    (*frame).prev_instr.offset_from(record.units())
+                };
+                let gate = u32::try_from(unit).ok().and_then(|unit| record.rewritten().gate_at(unit));
+                gate.is_some_and(|gate| gate.leaves)
+            }
+            _ => !record.has_hooks_at_exits(),
         }
     }
 

@@ -186,6 +186,8 @@ pub(super) struct Instrumented {
     stops: Stops,
     /// A frame that tells of an event while it is shown at another unit than that of its hook, or NULL.
     shown_elsewhere: Cell<*mut InterpreterFrame>,
+    /// Whether a hook stands before each return and yield.
+    has_hooks_at_exits: bool,
     /// How many hooks are not switched off.
     on: Cell<usize>,
     events: EventSet,
@@ -208,7 +210,7 @@ pub(super) struct Variant {
     pub(super) stack_limit: Option<u32>,
     /// Where a running frame enters it.
     pub(super) landing: Option<Landing>,
-    /// Its frame is the last that its evaluation loop leaves: each return wakes the mover.
+    /// Its frame is the last that its evaluation loop leaves: each return and yield wakes the mover.
     pub(super) wakes_mover: bool,
 }
 
@@ -251,7 +253,8 @@ impl Instrumented {
         let code = original.code;
         let places = analysis.places();
         let is_current = variant.is_current();
-        let wakes = |event| variant.wakes_mover && event == Event::PyReturn;
+        let leaves = |event| matches!(event, Event::PyReturn | Event::PyYield);
+        let wakes = |event| variant.wakes_mover && leaves(event);
         let needs = |event| match event {
             Event::StopIteration => events.intersects(ENDINGS),
             event => events.contains(event.set()),
@@ -288,8 +291,10 @@ impl Instrumented {
             wakes_mover: false,
         };
         let mut ends = Vec::new();
+        let mut exits = places.iter().filter(|place| leaves(place.event)).count();
         for hook in &rewritten.hooks {
             let place = &places[hook.place];
+            exits -= usize::from(leaves(place.event));
             let parts = HookParts {
                 place: Some((hook.place, place)),
                 unit: hook.unit.0,
@@ -331,6 +336,7 @@ impl Instrumented {
             calls: Calls::default(),
             stops: Stops::default(),
             shown_elsewhere: Cell::new(ptr::null_mut()),
+            has_hooks_at_exits: exits == 0,
             events,
             nested,
         });
@@ -463,6 +469,11 @@ impl Instrumented {
             unsafe { (*hook).place() }
         });
         index.ok().and_then(|index| self.hooks().nth(index))
+    }
+
+    /// Whether its frames are left behind a hook, unless by an exception.
+    pub(super) fn has_hooks_at_exits(&self) -> bool {
+        self.has_hooks_at_exits
     }
 
     /// The hook whose truth is asked for at this unit.
