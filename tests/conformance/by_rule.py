@@ -192,7 +192,10 @@ class Progress:
         swallowed = name in ("FOR_ITER", "SEND") and issubclass(kind, StopIteration)
         # A SEND makes one for the trace function only, unless it got an asynchronous generator's item.
         if not (swallowed and name == "SEND") or (self.is_given and here in self.known.awaited):
-            write("RAISE", frame, self.known.waits_at(here))
+            waits = self.known.waits_at(here)
+            write("RAISE", frame, waits)
+            if self.known.lines.starts_by_throwing(waits):
+                write("LINE", frame, waits)
         self.is_given = False
         if not swallowed:
             self.unwind(frame, here)

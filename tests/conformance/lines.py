@@ -2,10 +2,12 @@
 
 An instruction may start a line if the one in front of it has another line, or if something can jump to
 it; LINE fires if what ran before it in its frame was on another line, or was the RESUME at which its
-function begins. It must never learn of the rewriter.
+function begins. It fires too when something is thrown into a generator that waits for another. It must
+never learn of the rewriter.
 """
 
 import dis
+from itertools import pairwise
 from types import CodeType
 
 NEVER_A_LINE = ("RESUME", "END_ASYNC_FOR")
@@ -37,7 +39,16 @@ class Lines:
                     self._starts.add(start)
                 line_before = line
             start = None
+        self._waits = {
+            b.offset for a, b in pairwise(shown) if (a.opname, b.opname) == ("SEND", "YIELD_VALUE")
+        }
 
     def starts(self, here: int, before: int) -> bool:
         """Whether LINE fires for what starts here, if `before` is what ran last in its frame."""
         return here in self._starts and (before in self._begins or self.of[here] != self.of[before])
+
+    def starts_by_throwing(self, here: int) -> bool:
+        """Whether LINE fires for what is thrown into a frame that stands here. From 3.12 on `yield from` and
+        `await` have a handler for that, which starts their line: the frame comes from its RESUME, and that
+        hides no line. 3.14 forgets this once the RESUME has run while no tool had PY_RESUME there."""
+        return here in self._waits and self.of[here] is not None

@@ -415,6 +415,8 @@ class Step:
         elif progress.operands:
             self.tell("C_RAISE", here.offset, *progress.operands, at=self.end_of_call(progress))
         self.tell("RAISE", raised_at, raised)
+        if progress.is_thrown and self.listing.lines.starts_by_throwing(raised_at):
+            self.tell_line(raised_at)
         progress.raised, progress.raised_at = raised, raised_at
         progress.before, progress.is_thrown = here, False
 

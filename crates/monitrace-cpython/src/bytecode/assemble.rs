@@ -1354,6 +1354,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_thrown_into_a_yield_from_starts_a_line() {
+        let code = Listing::new(
+            2,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+             2 LOAD_CONST 0
+       send: 2 SEND @end
+             2 YIELD_VALUE
+             2 RESUME 2
+             2 JUMP_BACKWARD_NO_INTERRUPT @send
+        end: 2 YIELD_VALUE
+             2 RESUME 1
+             2 RETURN_VALUE",
+        );
+        let analysis = analysis_of(&code, LINES);
+        let lines: Vec<_> = analysis
+            .places()
+            .iter()
+            .filter(|place| place.event == Event::Line)
+            .map(|place| (place.side, place.offset.0, place.line))
+            .collect();
+        // Not what is thrown into the plain `yield`, which no handler guards.
+        assert_eq!(lines, [(Side::BeforeFromOtherLine, 2, Some(2)), (Side::Raising, 8, Some(2))]);
+    }
+
+    #[test]
     fn throw_finds_the_jump_of_a_send_in_the_hook_behind_it() {
         let code = Listing::new(
             2,

@@ -80,7 +80,7 @@ pub enum Side {
     Behind,
     /// Only what jumps from the instruction passes it.
     Taken,
-    /// It has no hook of its own: what is raised passes a gate.
+    /// It has no hook of its own: what is raised passes a gate. A `LINE` there is that of what is thrown in.
     Raising,
 }
 
@@ -367,6 +367,11 @@ impl Analysis {
                 }
                 YIELD_VALUE => {
                     self.add_place(Event::PyYield, Side::Before, k, k);
+                    // A `yield from` or `await` handles what is thrown into it, from 3.12 on. There a line begins,
+                    // since the RESUME where the generator waits hides none.
+                    if self.opcode(k - 1) == SEND && has_line {
+                        self.add_place(Event::Line, Side::Raising, k, k);
+                    }
                 }
                 JUMP_FORWARD | JUMP_BACKWARD
                     if self.can_be_hooked(k) && !self.leaps_handlers(k, &is_warm) =>
