@@ -162,7 +162,9 @@ class Progress:
         known, before, self.before = self.known, self.before, here
         name = known.names[here]
         if before in known.targets and known.names[before] not in JUMPS:
-            side = "BRANCH_RIGHT" if here == known.targets[before] else "BRANCH_LEFT"
+            # From 3.12 on no branch jumps backward: one with the opposite condition has a jump behind it.
+            is_left = (here == known.targets[before]) == (known.targets[before] < before)
+            side = "BRANCH_LEFT" if is_left else "BRANCH_RIGHT"
             write(side, frame, before, here)
         elif here == known.awaited.get(before):
             write("BRANCH_LEFT", frame, before, here)

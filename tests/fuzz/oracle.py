@@ -303,7 +303,10 @@ class Step:
             self.tell("STOP_ITERATION", before.offset, progress.stop)
         if before.name in BRANCHES:
             is_left = here.start == self.listing.following[before.offset].start
-            if here.start == before.target:
+            if before.target < before.offset:
+                # From 3.12 on no branch jumps backward: one with the opposite condition has a jump behind it.
+                is_left = not is_left
+            elif here.start == before.target:
                 is_left = is_left and progress.is_true == before.name.endswith("IF_FALSE")
             self.tell("BRANCH_LEFT" if is_left else "BRANCH_RIGHT", before.offset, str(here.start))
         elif before.name == "SEND" and here.start == before.target:

@@ -1324,8 +1324,8 @@ mod tests {
             [
                 (Event::BranchLeft, 4, Some(6), 2),
                 (Event::BranchRight, 4, Some(10), 0),
-                (Event::BranchLeft, 6, Some(8), 1),
-                (Event::BranchRight, 6, Some(4), 1),
+                (Event::BranchRight, 6, Some(8), 1),
+                (Event::BranchLeft, 6, Some(4), 1),
                 (Event::Jump, 8, Some(4), 1),
             ]
         );
