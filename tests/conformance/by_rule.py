@@ -1,9 +1,8 @@
 """Makes a program's event stream on 3.11 a second way: from the instructions that a trace function sees.
 
-Owns CPython's rules for events, written down once more and as plainly as can be. LINE: an instruction may
-start a line if the one in front of it has another line, or if something can jump to it; it fires if what ran
-before it in its frame was on another line, or was the RESUME at which its function begins. Which exception
-it is, the rules do not say. Places are offsets. It must never learn of the rewriter.
+Owns CPython's rules for events, written down once more and as plainly as can be; that of LINE stands in
+`lines.py`. Which exception it is, the rules do not say. Places are offsets. It must never learn of the
+rewriter.
 """
 
 import dis
@@ -17,12 +16,10 @@ from typing import Any
 
 import harness
 from families import FAMILIES
+from lines import Lines
 
 JUMPS = ("JUMP_FORWARD", "JUMP_BACKWARD")
 """Opcodes that jump, whatever there is."""
-
-NEVER_A_LINE = ("RESUME", "END_ASYNC_FOR")
-"""Opcodes that 3.14 lets start no line, as far as 3.11 has them."""
 
 
 @dataclass
@@ -47,7 +44,7 @@ class Listing:
             if each.opname in JUMPS or "_IF_" in each.opname or each.opname == "FOR_ITER"
         }
         """Where jumps and branches go."""
-        self.lines = {unit: line for start, end, line in code.co_lines() for unit in range(start, end, 2)}
+        self.lines = Lines(code)
         self.handlers: dict[int, Handler] = {}
         for entry in dis._parse_exception_table(code):  # type: ignore[attr-defined]
             for offset in range(entry.start, entry.end, 2):
@@ -60,18 +57,6 @@ class Listing:
         """Where the awaits of `async for` go with what they bring."""
         self.ends = {self._handler_of(send): send for send in self.awaited}
         """The await of the loop that each END_ASYNC_FOR ends."""
-        handled = {handler.target for handler in self.handlers.values()}
-        self.starts = set()
-        line_before = None
-        begin = next((each.offset for each in instructions if each.opname == "RESUME"), 0)
-        for each in instructions:
-            line = self.lines[each.offset]
-            if each.offset > begin and each.opname not in NEVER_A_LINE:
-                if line is not None and (
-                    line != line_before or each.is_jump_target or each.offset in handled
-                ):
-                    self.starts.add(each.offset)
-                line_before = line
         self.depths = _depths(instructions, self.handlers)
         reached = _depths(instructions, {}).keys()
         self.leaps = {
@@ -127,7 +112,7 @@ recorded: set[str] = set()
 def write(event: str, frame: FrameType, offset: int, *values: object) -> None:
     """Write an event of the instruction there, if it is to be recorded."""
     if event in recorded:
-        place = listing(frame.f_code).lines[offset] or 0 if event == "LINE" else offset
+        place = listing(frame.f_code).lines.of[offset] or 0 if event == "LINE" else offset
         harness.write(event, place, frame.f_code, *values)
 
 
@@ -177,7 +162,9 @@ class Progress:
         known, before, self.before = self.known, self.before, here
         name = known.names[here]
         if before in known.targets and known.names[before] not in JUMPS:
-            side = "BRANCH_RIGHT" if here == known.targets[before] else "BRANCH_LEFT"
+            # From 3.12 on no branch jumps backward: one with the opposite condition has a jump behind it.
+            is_left = (here == known.targets[before]) == (known.targets[before] < before)
+            side = "BRANCH_LEFT" if is_left else "BRANCH_RIGHT"
             write(side, frame, before, here)
         elif here == known.awaited.get(before):
             write("BRANCH_LEFT", frame, before, here)
@@ -188,8 +175,7 @@ class Progress:
             before = self.lasti[known.depths[before] - 1 - known.args[before]]
         if handler and handler.target == here and handler.pushes_lasti:
             self.lasti[handler.depth] = before
-        begins = known.names.get(before) == "RESUME" and known.args[before] == 0
-        if here in known.starts and (begins or known.lines[here] != known.lines[before]):
+        if known.lines.starts(here, before):
             write("LINE", frame, here)
         write("INSTRUCTION", frame, here)
         if name in JUMPS and here not in known.leaps:
@@ -208,7 +194,10 @@ class Progress:
         swallowed = name in ("FOR_ITER", "SEND") and issubclass(kind, StopIteration)
         # A SEND makes one for the trace function only, unless it got an asynchronous generator's item.
         if not (swallowed and name == "SEND") or (self.is_given and here in self.known.awaited):
-            write("RAISE", frame, self.known.waits_at(here))
+            waits = self.known.waits_at(here)
+            write("RAISE", frame, waits)
+            if self.known.lines.starts_by_throwing(waits):
+                write("LINE", frame, waits)
         self.is_given = False
         if not swallowed:
             self.unwind(frame, here)

@@ -2,9 +2,9 @@
 
 Owns the rules of every event, written down as plainly as can be from the documented ones and what
 CPython 3.14 does: which instruction an event belongs to, what it carries, and the order at one
-location. What an instruction works on is read from the frame's stack. It must never learn of the
-rewriter, and never keep what the program drops: a frame or value that lived longer than by itself
-would end generators at other times.
+location; that of LINE stands in `lines.py` of the conformance corpus. What an instruction works on is
+read from the frame's stack. It must never learn of the rewriter, and never keep what the program
+drops: a frame or value that lived longer than by itself would end generators at other times.
 """
 
 import ctypes
@@ -13,17 +13,19 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from types import CodeType, CoroutineType, FrameType, FunctionType, GeneratorType, MethodType
 from typing import Any, NoReturn
 
 from stream import MISSING, Codes, Happening, show
 
+sys.path.append(str(Path(__file__).parents[1] / "conformance"))
+from lines import Lines
+
 BRANCHES = frozenset(name for name in dis.opname if "JUMP" in name and "_IF_" in name) | {"FOR_ITER"}
 JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD"})
 ASKING = {"FOR_ITER": 1, "SEND": 2}
 """Opcodes that ask an iterator or a generator for its next value, and its place from the top of the stack."""
-NEVER_A_LINE = frozenset({"RESUME", "END_ASYNC_FOR"})
-"""Opcodes that 3.14 lets start no line, as far as 3.11 has them."""
 AWAITED = (GeneratorType, CoroutineType)
 """What returns its last value to `SEND` without a StopIteration."""
 CLOSED = show(GeneratorExit())
@@ -46,12 +48,10 @@ class Instruction:
     """Where its opcode is: what `f_lasti` is while it runs."""
     name: str
     arg: int
-    line: int | None
     target: int
     """Where it jumps to, if it may; else -1."""
     depth: int
     """How many values the stack has before it; -1 where it cannot run."""
-    starts_line: bool
     begins: bool
     """Whether a function begins with it."""
 
@@ -66,9 +66,7 @@ class Listing:
         self.locals = len({*code.co_varnames, *code.co_cellvars}) + len(code.co_freevars)
         self.at: dict[int, Instruction] = {}
         """By every unit: a frame that waits for a call stands at one of its caches."""
-        lines = {unit: line for start, end, line in code.co_lines() for unit in range(start, end, 2)}
-        targets = {entry.target for entry in entries} | {each.offset for each in shown if each.is_jump_target}
-        begin = next((each.offset for each in shown if each.opname == "RESUME"), 0)
+        self.lines = Lines(code)
         handlers = {
             offset: (entry.target, entry.depth + entry.lasti + 1)
             for entry in entries
@@ -76,25 +74,18 @@ class Listing:
         }
         depths, warm = _depths(shown, handlers), _depths(shown, {})
         ordered: list[Instruction] = []
-        line_before: int | None = None
         start: int | None = None
         for each in shown:
             start = each.offset if start is None else start
             if each.opname == "EXTENDED_ARG":
                 continue
-            line, starts_line = lines[start], False
-            if each.offset > begin and each.opname not in NEVER_A_LINE:
-                starts_line = line is not None and (line != line_before or start in targets)
-                line_before = line
             instruction = Instruction(
                 start=start,
                 offset=each.offset,
                 name=each.opname,
                 arg=each.arg or 0,
-                line=line,
                 target=each.argval if _jumps(each) else -1,
                 depth=depths.get(each.offset, -1),
-                starts_line=starts_line,
                 begins=each.opname == "RESUME" and (each.arg or 0) & 3 == 0,
             )
             ordered.append(instruction)
@@ -260,14 +251,18 @@ class Step:
         self.label = label
         self.listing = listing
 
-    def tell(self, event: str, where: int, *values: str, at: int | None = None) -> None:
+    def tell(
+        self, event: str, where: int, *values: str, at: int | None = None, place: int | None = None
+    ) -> None:
         oracle = self.oracle
         if len(oracle.happenings) > oracle.limit:
             oracle.give_up("too many events")
-        place = self.frame.f_lasti if event == "LINE" else where
-        happening = Happening(event, self.label, place, id(self.frame), where, values)
         at = len(oracle.happenings) if at is None else at
-        oracle.happenings.insert(at, happening)
+        place = where if place is None else place
+        oracle.happenings.insert(at, Happening(event, self.label, place, id(self.frame), where, values))
+
+    def tell_line(self, place: int) -> None:
+        self.tell("LINE", self.listing.lines.of[place] or 0, place=place)
 
     def stack(self, depth: int) -> Stack:
         return Stack(self.frame, self.listing, depth)
@@ -293,8 +288,8 @@ class Step:
             self.tell("EXCEPTION_HANDLED", here.offset, progress.raised)
         elif not progress.is_done:
             self.finish(progress, here)
-        if here.starts_line and (before.begins or here.line != before.line):
-            self.tell("LINE", here.line or 0)
+        if self.listing.lines.starts(here.start, before.start):
+            self.tell_line(here.start)
         self.tell("INSTRUCTION", here.start)
         progress.before, progress.is_done = here, False
         progress.raised = progress.stop = ""
@@ -308,7 +303,10 @@ class Step:
             self.tell("STOP_ITERATION", before.offset, progress.stop)
         if before.name in BRANCHES:
             is_left = here.start == self.listing.following[before.offset].start
-            if here.start == before.target:
+            if before.target < before.offset:
+                # From 3.12 on no branch jumps backward: one with the opposite condition has a jump behind it.
+                is_left = not is_left
+            elif here.start == before.target:
                 is_left = is_left and progress.is_true == before.name.endswith("IF_FALSE")
             self.tell("BRANCH_LEFT" if is_left else "BRANCH_RIGHT", before.offset, str(here.start))
         elif before.name == "SEND" and here.start == before.target:
@@ -420,6 +418,8 @@ class Step:
         elif progress.operands:
             self.tell("C_RAISE", here.offset, *progress.operands, at=self.end_of_call(progress))
         self.tell("RAISE", raised_at, raised)
+        if progress.is_thrown and self.listing.lines.starts_by_throwing(raised_at):
+            self.tell_line(raised_at)
         progress.raised, progress.raised_at = raised, raised_at
         progress.before, progress.is_thrown = here, False
 

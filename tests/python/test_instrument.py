@@ -955,3 +955,89 @@ def test_a_position_that_is_restored_by_reraising_starts_no_line(tool: Tool) -> 
         namespace["one_line"]()
     # As CPython 3.14 tells it.
     assert tool.names("one_line") == ["PY_START", "LINE"]
+
+
+def test_the_line_of_what_is_thrown_in_is_disabled_by_itself(tool: Tool) -> None:
+    def inner() -> Iterator[int]:
+        yield 1
+
+    def outer() -> Generator[int, None, None]:
+        yield from inner()
+
+    told: list[int] = []
+
+    def on_line(_code: types.CodeType, line: int) -> object:
+        told.append(line - outer.__code__.co_firstlineno)
+        return tool.monitoring.DISABLE
+
+    def runs() -> object:
+        return next(each for each in gc.get_referents(outer) if isinstance(each, types.CodeType))
+
+    def close() -> None:
+        waiting = outer()
+        next(waiting)
+        waiting.close()
+
+    tool.register("LINE", on_line)
+    tool.monitoring.set_local_events(TOOL, outer.__code__, tool.events.LINE)
+    try:
+        list(outer())
+        assert told == [1]
+        assert runs() is not outer.__code__
+        close()
+        assert told == [1, 1]
+        assert runs() is outer.__code__
+        close()
+        assert told == [1, 1]
+    finally:
+        tool.monitoring.set_local_events(TOOL, outer.__code__, 0)
+
+
+def test_trace_functions_see_throws_as_without_events(tool: Tool) -> None:
+    class Manager:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> bool:
+            return True
+
+    namespace: dict[str, Any] = {"Manager": Manager, "generate": generate}
+    source = """
+    def one_line():
+        with Manager(): yield from generate(3)
+    def handles():
+        try:
+            yield from generate(3)
+        except KeyError:
+            yield 1
+    def passes():
+        yield from generate(3)
+    def throw(generator):
+        next(generator)
+        try:
+            generator.throw(KeyError)
+        except (KeyError, StopIteration):
+            pass
+    """
+    exec(textwrap.dedent(source), namespace)
+    seen: list[tuple[str, str, int]] = []
+
+    def trace(frame: types.FrameType, what: str, _argument: object) -> Any:
+        if frame.f_code.co_filename == "<string>":
+            seen.append((frame.f_code.co_name, what, frame.f_lineno))
+        return trace
+
+    def look() -> list[tuple[str, str, int]]:
+        seen.clear()
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            for name in ("one_line", "handles", "passes"):
+                namespace["throw"](namespace[name]())
+        finally:
+            sys.settrace(before)
+        return list(seen)
+
+    plain = look()
+    tool.set(tool.events.LINE)
+    assert look() == plain
+    tool.set(0)
+    assert [line for _, name, line in tool.told if name == "passes"] == [10, 10]

@@ -1343,8 +1343,8 @@ mod tests {
             [
                 (Event::BranchLeft, 4, Some(6), 2),
                 (Event::BranchRight, 4, Some(10), 0),
-                (Event::BranchLeft, 6, Some(8), 1),
-                (Event::BranchRight, 6, Some(4), 1),
+                (Event::BranchRight, 6, Some(8), 1),
+                (Event::BranchLeft, 6, Some(4), 1),
                 (Event::Jump, 8, Some(4), 1),
             ]
         );
@@ -1370,6 +1370,32 @@ mod tests {
         let gates: Vec<_> =
             copy.gates.iter().map(|gate| (gate.depth - 2, gate.is_told, gate.leaves)).collect();
         assert_eq!(gates, [(0, false, true), (0, true, true), (1, false, false)]);
+    }
+
+    #[test]
+    fn what_is_thrown_into_a_yield_from_starts_a_line() {
+        let code = Listing::new(
+            2,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+             2 LOAD_CONST 0
+       send: 2 SEND @end
+             2 YIELD_VALUE
+             2 RESUME 2
+             2 JUMP_BACKWARD_NO_INTERRUPT @send
+        end: 2 YIELD_VALUE
+             2 RESUME 1
+             2 RETURN_VALUE",
+        );
+        let analysis = analysis_of(&code, LINES);
+        let lines: Vec<_> = analysis
+            .places()
+            .iter()
+            .filter(|place| place.event == Event::Line)
+            .map(|place| (place.side, place.offset.0, place.line))
+            .collect();
+        // Not what is thrown into the plain `yield`, which no handler guards.
+        assert_eq!(lines, [(Side::BeforeFromOtherLine, 2, Some(2)), (Side::Raising, 8, Some(2))]);
     }
 
     #[test]

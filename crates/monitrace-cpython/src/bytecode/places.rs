@@ -80,7 +80,7 @@ pub enum Side {
     Behind,
     /// Only what jumps from the instruction passes it.
     Taken,
-    /// It has no hook of its own: what is raised passes a gate.
+    /// It has no hook of its own: what is raised passes a gate. A `LINE` there is that of what is thrown in.
     Raising,
 }
 
@@ -367,6 +367,11 @@ impl Analysis {
                 }
                 YIELD_VALUE => {
                     self.add_place(Event::PyYield, Side::Before, k, k);
+                    // A `yield from` or `await` handles what is thrown into it, from 3.12 on. There a line begins,
+                    // since the RESUME where the generator waits hides none.
+                    if self.opcode(k - 1) == SEND && has_line {
+                        self.add_place(Event::Line, Side::Raising, k, k);
+                    }
                 }
                 JUMP_FORWARD | JUMP_BACKWARD
                     if self.can_be_hooked(k) && !self.leaps_handlers(k, &is_warm) =>
@@ -425,11 +430,16 @@ impl Analysis {
     fn add_branches(&mut self, k: usize, async_for: Option<usize>) {
         let opcode = self.opcode(k);
         let is_branch = self.instructions[k].row.is_branch();
-        let left = if is_branch { Some(k) } else { async_for };
-        if let Some(to) = left.filter(|_| self.can_be_hooked_behind(k)) {
-            let event = if is_branch { Event::BranchLeft } else { Event::BranchRight };
+        // From 3.12 on no branch jumps backward: one with the opposite condition has a jump behind it.
+        let goes_back = is_branch && self.instructions[k].target <= k as u32;
+        let (behind, taken) = match is_branch && !goes_back {
+            true => (Event::BranchLeft, Event::BranchRight),
+            false => (Event::BranchRight, Event::BranchLeft),
+        };
+        let branch = if is_branch { Some(k) } else { async_for };
+        if let Some(to) = branch.filter(|_| self.can_be_hooked_behind(k)) {
             let next = self.start_of(k + 1);
-            self.add_place(event, Side::Behind, k, to).destination = Some(next);
+            self.add_place(behind, Side::Behind, k, to).destination = Some(next);
         }
         let Some(target) = self.taken(k) else { return };
         if matches!(opcode, FOR_ITER | SEND) {
@@ -438,9 +448,8 @@ impl Analysis {
         }
         let is_async_for = opcode == SEND && self.end_of_async_for(k).is_some();
         if is_branch || is_async_for {
-            let event = if is_branch { Event::BranchRight } else { Event::BranchLeft };
             let target = self.start_of(target);
-            self.add_place(event, Side::Taken, k, k).destination = Some(target);
+            self.add_place(taken, Side::Taken, k, k).destination = Some(target);
         }
     }
 

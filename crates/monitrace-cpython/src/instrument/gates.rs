@@ -5,7 +5,7 @@
 //! CPython 3.14. It must leave the frame's stack as the rewriter made it.
 
 use super::hook::{Hook, as_object};
-use super::records::Instrumented;
+use super::records::{Instrumented, ThrownLine};
 use super::stops;
 use crate::bytecode::RAISING;
 use crate::bytecode::opcodes::{
@@ -15,7 +15,7 @@ use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::{_PyThreadState_UncheckedGet, PyThreadState_GetFrame};
 use crate::ffi::traceback::PyTracebackObject;
 use crate::host::{CPython, Raised, Site};
-use monitrace_core::{ByteOffset, Event, Firing, Payload, UnitIndex};
+use monitrace_core::{ByteOffset, Event, Firing, Payload, Reply, UnitIndex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::cell::OnceCell;
@@ -135,30 +135,56 @@ impl Passing<'_, '_> {
             }
         }
         self.tell(Event::Raise, offset);
+        if thrown && let Some(line) = self.record.thrown_line(offset) {
+            self.tell_line(line);
+        }
+    }
+
+    /// Tells of the line that begins when it is thrown into a generator that waits for another. What a callback
+    /// raises there is raised on that line.
+    fn tell_line(&mut self, line: ThrownLine) {
+        match self.fire(line.place, Event::Line, line.offset, Some(line.line)) {
+            Ok(_) => self.record.switch_off_gates_unless_wanted(self.py),
+            Err(raised) => {
+                self.replace(raised);
+                self.add_traceback();
+                self.tell(Event::Raise, line.offset);
+            }
+        }
     }
 
     /// Tells of an event of it, and whether a callback has raised another, which has taken its place.
     fn tell(&mut self, event: Event, offset: ByteOffset) -> bool {
-        let scope = self.record.scope();
-        super::monitor().enter(scope);
-        let place = place_of(event);
-        if scope.state(place).active().is_empty() {
-            return false;
-        }
-        // SAFETY: the frame owns the exception; the code is borrowed as the hook's own site does.
-        let (exception, code) =
-            unsafe { (as_object(&*self.exception), ptr::read(&raw const self.hook.site().code)) };
-        let site = Site { code, position: OnceCell::new(), id: self.hook.site().id, destination: None };
-        let site = Borrowed(ManuallyDrop::new(site));
-        let payload = Payload::Exception(exception);
-        let firing: Firing<'_, CPython> = Firing { event, offset, code: &site.0, payload };
-        match super::monitor().fire(scope, place, &firing) {
+        match self.fire(place_of(event), event, offset, None) {
             Ok(_) => false,
             Err(raised) => {
                 self.replace(raised);
                 true
             }
         }
+    }
+
+    /// Fires an event with a line, or with the exception.
+    fn fire(
+        &self,
+        place: usize,
+        event: Event,
+        offset: ByteOffset,
+        line: Option<u32>,
+    ) -> Result<Reply, Raised> {
+        let scope = self.record.scope();
+        super::monitor().enter(scope);
+        if scope.state(place).active().is_empty() {
+            return Ok(Reply::Continue);
+        }
+        // SAFETY: the frame owns the exception; the code is borrowed as the hook's own site does.
+        let (exception, code) =
+            unsafe { (as_object(&*self.exception), ptr::read(&raw const self.hook.site().code)) };
+        let site = Site { code, position: OnceCell::new(), id: self.hook.site().id, destination: None };
+        let site = Borrowed(ManuallyDrop::new(site));
+        let payload = line.map_or(Payload::Exception(exception), Payload::Line);
+        let firing: Firing<'_, CPython> = Firing { event, offset, code: &site.0, payload };
+        super::monitor().fire(scope, place, &firing)
     }
 
     fn replace(&mut self, raised: Raised) {

@@ -11,14 +11,14 @@ use super::calls::{Call, Calls, ENDS};
 use super::gates::place_of;
 use super::hook::{Hook, HookParts};
 use super::stops::{ENDINGS, Stops};
-use crate::bytecode::{Analysis, CodeBytes, Landing, Plan, RAISING, Rewritten};
+use crate::bytecode::{Analysis, CodeBytes, Landing, Plan, RAISING, Rewritten, Side};
 use crate::co_branches::Branch;
 use crate::ffi::code::{
     _PyCode_GetExtra, _PyCode_SetExtra, CODE_OFFSET, CodeUnit, PyCode_GetCellvars, PyCode_GetCode,
     PyCode_GetFreevars, PyCode_GetVarnames, PyCode_NewWithPosOnlyArgs, PyCodeObject,
 };
 use crate::ffi::frame::InterpreterFrame;
-use monitrace_core::{CodeId, Event, EventSet, Scope, UnitIndex};
+use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Scope, UnitIndex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -182,6 +182,8 @@ pub(super) struct Instrumented {
     gate: *const Hook,
     /// The hooks where loops end, by the unit of the loop's instruction.
     ends: Vec<(u32, *const Hook)>,
+    /// The lines that its gates tell of, in the order of their offsets.
+    thrown_lines: Vec<ThrownLine>,
     calls: Calls,
     stops: Stops,
     /// A frame that tells of an event while it is shown at another unit than that of its hook, or NULL.
@@ -190,6 +192,8 @@ pub(super) struct Instrumented {
     has_hooks_at_exits: bool,
     /// How many hooks are not switched off.
     on: Cell<usize>,
+    /// Whether its gates are counted as one of them.
+    gates_are_on: Cell<bool>,
     events: EventSet,
     /// Which constants are code objects, and the original's, which it keeps alive.
     nested: Vec<(usize, CodePtr)>,
@@ -202,6 +206,16 @@ const GATED: EventSet = ENDINGS
     .union(EventSet::EXCEPTION_HANDLED)
     .union(EventSet::PY_UNWIND)
     .union(EventSet::PY_THROW);
+
+/// A line that begins when something is thrown into a generator that waits for another.
+#[derive(Clone, Copy)]
+pub(super) struct ThrownLine {
+    /// Where the generator waits.
+    pub(super) offset: ByteOffset,
+    pub(super) line: u32,
+    /// The index of its place.
+    pub(super) place: usize,
+}
 
 /// How a copy is to differ from the one that new calls run.
 #[derive(Default)]
@@ -259,9 +273,15 @@ impl Instrumented {
             Event::StopIteration => events.intersects(ENDINGS),
             event => events.contains(event.set()),
         };
+        let mut thrown_lines = Vec::new();
+        for (index, place) in places.iter().enumerate().filter(|_| events.contains(EventSet::LINE)) {
+            if let (Event::Line, Side::Raising, Some(line)) = (place.event, place.side, place.line) {
+                thrown_lines.push(ThrownLine { offset: place.offset, line, place: index });
+            }
+        }
         let plan = Plan {
             wanted: &|place| needs(places[place].event) || wakes(places[place].event),
-            gates: events.intersects(GATED),
+            gates: events.intersects(GATED) || !thrown_lines.is_empty(),
             stack_limit: variant.stack_limit,
             landing: variant.landing,
         };
@@ -330,9 +350,11 @@ impl Instrumented {
             original_object: Cell::new(Some(original_object)),
             rewritten,
             on: Cell::new(hooks.len()),
+            gates_are_on: Cell::new(false),
             hooks,
             gate,
             ends,
+            thrown_lines,
             calls: Calls::default(),
             stops: Stops::default(),
             shown_elsewhere: Cell::new(ptr::null_mut()),
@@ -494,6 +516,12 @@ impl Instrumented {
         Some(unsafe { &*self.ends[index].1 })
     }
 
+    /// The line that begins when something is thrown into a frame that waits there.
+    pub(super) fn thrown_line(&self, offset: ByteOffset) -> Option<ThrownLine> {
+        let index = self.thrown_lines.binary_search_by_key(&offset, |line| line.offset).ok()?;
+        Some(self.thrown_lines[index])
+    }
+
     fn hooks_and_gate(&self) -> impl Iterator<Item = &Hook> {
         // SAFETY: see hooks().
         self.hooks().chain(unsafe { self.gate.as_ref() })
@@ -508,13 +536,14 @@ impl Instrumented {
     /// Switches each hook on or off as the configuration asks.
     pub(super) fn update(&self, py: Python<'_>) {
         super::monitor().enter(self.scope());
-        // Its gates are never off, and count as one hook.
-        let gated = |&event: &Event| !self.scope().state(place_of(event)).active().is_empty();
-        let mut on = usize::from(!self.gate.is_null() && RAISING.iter().any(gated));
+        // Its gates are never covered, and count as one hook.
+        self.gates_are_on.set(self.wants_gates());
+        let mut on = usize::from(self.gates_are_on.get());
         // Who ends a loop looks for its hook, which is off until then.
         let ends = |hook: &Hook| hook.is_of_end() && !self.scope().state(hook.place()).active().is_empty();
         on += usize::from(self.hooks().any(ends));
-        let mut any_disabled = false;
+        let is_disabled = |line: &ThrownLine| !self.scope().state(line.place).disabled().is_empty();
+        let mut any_disabled = self.thrown_lines.iter().any(is_disabled);
         for hook in self.hooks() {
             if hook.is_wanted(self) || hook.wakes_mover() {
                 hook.switch_on(self);
@@ -533,6 +562,22 @@ impl Instrumented {
         }
     }
 
+    /// Whether what passes its gates is to be told of. The scope must have been entered.
+    fn wants_gates(&self) -> bool {
+        let lines = self.thrown_lines.iter().map(|line| line.place);
+        let is_active = |place| !self.scope().state(place).active().is_empty();
+        !self.gate.is_null() && RAISING.map(place_of).into_iter().chain(lines).any(is_active)
+    }
+
+    /// Counts its gates no more if nothing that passes them is to be told of.
+    pub(super) fn switch_off_gates_unless_wanted(&self, py: Python<'_>) {
+        super::monitor().enter(self.scope());
+        if self.gates_are_on.get() && !self.wants_gates() {
+            self.gates_are_on.set(false);
+            self.count_off(py);
+        }
+    }
+
     /// Switches one hook on.
     pub(super) fn switch_on(&self, hook: &Hook) {
         if !hook.is_on() {
@@ -545,11 +590,16 @@ impl Instrumented {
     pub(super) fn switch_off(&self, py: Python<'_>, hook: &Hook) {
         if hook.is_on() && !hook.wakes_mover() {
             hook.switch_off(self);
-            super::registry().note_disabled(self);
-            self.on.set(self.on.get() - 1);
-            if self.on.get() == 0 {
-                super::functions::settle(py, self);
-            }
+            self.count_off(py);
+        }
+    }
+
+    /// One that was on is off.
+    fn count_off(&self, py: Python<'_>) {
+        super::registry().note_disabled(self);
+        self.on.set(self.on.get() - 1);
+        if self.on.get() == 0 {
+            super::functions::settle(py, self);
         }
     }
 
