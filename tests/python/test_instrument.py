@@ -909,3 +909,110 @@ def test_a_position_that_is_restored_by_reraising_starts_no_line(tool: Tool) -> 
         namespace["one_line"]()
     # As CPython 3.14 tells it.
     assert tool.names("one_line") == ["PY_START", "LINE"]
+
+
+LATE = ("RAISE", "EXCEPTION_HANDLED", "PY_UNWIND", "BRANCH_LEFT", "BRANCH_RIGHT", "INSTRUCTION")
+
+
+@contextmanager
+def late(tool: Tool, function: Callable[..., object]) -> Iterator[tuple[Callable[..., int], list[str]]]:
+    """What sets events when it is called, and the names of those that a function then has."""
+    told: list[str] = []
+
+    def tell(event: str) -> Callable[..., None]:
+        def callback(code: types.CodeType, *_: object) -> None:
+            if code is function.__code__:
+                told.append(event)
+
+        return callback
+
+    flags = [getattr(tool.events, event) for event in LATE]
+    for event, flag in zip(LATE, flags, strict=True):
+        tool.monitoring.register_callback(TOOL, flag, tell(event))
+
+    def switch(*_: object) -> int:
+        tool.set(sum(flags))
+        return 0
+
+    try:
+        yield switch, told
+    finally:
+        tool.set(0)
+        for flag in flags:
+            tool.monitoring.register_callback(TOOL, flag, None)
+
+
+def test_an_exception_that_ends_the_call_in_which_events_are_set(tool: Tool) -> None:
+    def handle(call: Callable[..., object]) -> None:
+        try:
+            sorted([1], key=call)
+        except ValueError:
+            pass
+
+    def leave(call: Callable[..., object]) -> None:
+        sorted([1], key=call)
+
+    def fail(*_: object) -> None:
+        switch()
+        raise ValueError
+
+    with late(tool, handle) as (switch, told):
+        handle(fail)
+    assert told[:3] == ["RAISE", "EXCEPTION_HANDLED", "INSTRUCTION"]
+    with late(tool, leave) as (switch, told), pytest.raises(ValueError):  # noqa: PT011
+        leave(fail)
+    assert told == ["RAISE", "PY_UNWIND"]
+
+
+def test_a_callback_raises_in_place_of_an_exception_that_ends_the_call_in_which_events_are_set(
+    tool: Tool,
+) -> None:
+    def leave() -> None:
+        sorted([1], key=fail)
+
+    def fail(*_: object) -> None:
+        tool.set(tool.events.RAISE)
+        raise ValueError
+
+    def callback(code: types.CodeType, *_: object) -> None:
+        if code is leave.__code__:
+            raise KeyError
+
+    tool.monitoring.register_callback(TOOL, tool.events.RAISE, callback)
+    try:
+        with pytest.raises(KeyError):
+            leave()
+    finally:
+        tool.set(0)
+        tool.monitoring.register_callback(TOOL, tool.events.RAISE, None)
+
+
+def test_the_branch_in_which_events_are_set(tool: Tool) -> None:
+    def branch(condition: object) -> int:
+        if condition:
+            return 1
+        return 0
+
+    class Condition:
+        def __init__(self, answer: bool) -> None:
+            self.answer = answer
+
+        def __bool__(self) -> bool:
+            switch()
+            return self.answer
+
+    for answer, event in ((True, "BRANCH_LEFT"), (False, "BRANCH_RIGHT")):
+        with late(tool, branch) as (switch, told):
+            assert branch(Condition(answer)) == answer
+        assert told[:2] == [event, "INSTRUCTION"]
+
+
+def test_a_full_stack_is_no_reason_to_miss_an_instruction(tool: Tool) -> None:
+    def generator() -> Generator[int, None, None]:
+        yield 0
+        switch()
+
+    with late(tool, generator) as (switch, told):
+        assert list(generator()) == [0]
+    # POP_TOP, LOAD_CONST, RETURN_VALUE.
+    assert told == ["INSTRUCTION"] * 3

@@ -8,16 +8,18 @@
 //! everything again. An armed frame further down the stack is reached through the frame that the loop
 //! above it will leave last: the hooks before its returns wake the mover.
 //!
+//! What is raised in an armed frame takes the ways of its old code. The interpreter shows it to the mover, which
+//! tells of it unless that code has a gate there.
+//!
 //! Left alone, because nothing can be moved safely: frames under another trace function, frames that
-//! have not reached RESUME, and those of callbacks. A loop that is left by an exception does not wake
-//! the mover; the frame below is then moved when the next function that it calls returns.
+//! have not reached RESUME, and those of callbacks.
 
 use super::records::{CodePtr, Instrumented, Original, Variant};
-use super::{code_to_run, registry};
+use super::{code_to_run, gates, registry};
 use crate::bytecode::{self, Next, opcodes};
 use crate::ffi::ceval::{
-    _PyEval_EvalFrameDefault, _PyInterpreterState_GetEvalFrameFunc, PY_TRACE_LINE, PY_TRACE_OPCODE,
-    PY_TRACE_RETURN,
+    _PyEval_EvalFrameDefault, _PyInterpreterState_GetEvalFrameFunc, PY_TRACE_EXCEPTION, PY_TRACE_LINE,
+    PY_TRACE_OPCODE, PY_TRACE_RETURN,
 };
 use crate::ffi::code::{CODE_OFFSET, CodeUnit};
 use crate::ffi::frame::{
@@ -29,7 +31,8 @@ use crate::ffi::pystate::{
     PyThreadState_GetFrame, PyThreadState_Next, ThreadState, TraceFunction,
 };
 use crate::ffi::traceback::PyTracebackObject;
-use monitrace_core::UnitIndex;
+use crate::host::Raised;
+use monitrace_core::{ByteOffset, UnitIndex};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -52,6 +55,17 @@ struct Armed {
     back: bool,
     /// A line to which it is to jump first.
     line: Option<Py<PyAny>>,
+    /// What is raised in it, until that is handled.
+    passing: Option<Passing>,
+    /// Tools are being told of that.
+    is_telling: bool,
+}
+
+/// An exception on its way through an armed frame.
+struct Passing {
+    exception: Py<PyAny>,
+    /// Where it was raised, if tools are told of it by the mover: the code has no gate there.
+    told_at: Option<ByteOffset>,
 }
 
 /// A frame on its way: it has left its old code and has not reached the new.
@@ -59,9 +73,11 @@ struct Landing {
     thread: usize,
     /// What the evaluation loop still reads constants from.
     left: Py<PyAny>,
-    /// On the way back: where to go on in the original, and the value on top of the stack, which the
-    /// landing function returns.
-    back: Option<(usize, Py<PyAny>)>,
+    /// What was taken off the frame's stack, which has no room otherwise, from the bottom up. The landing function
+    /// returns the topmost.
+    kept: Vec<Option<Py<PyAny>>>,
+    /// Where the frame goes on; 0: where it calls the landing function.
+    next: usize,
 }
 
 #[derive(Default)]
@@ -119,6 +135,13 @@ unsafe fn original_unit(frame: *mut InterpreterFrame) -> Option<UnitIndex> {
 unsafe fn is_at_hook(frame: *mut InterpreterFrame) -> bool {
     // SAFETY: prev_instr points into the frame's code, or one unit before it.
     let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
+    let is_telling = |armed: &Armed| {
+        // SAFETY: a held frame object.
+        armed.is_telling && unsafe { (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame == frame }
+    };
+    if movements().armed.iter().any(is_telling) {
+        return true;
+    }
     Instrumented::of(code).is_some_and(|copy| {
         copy.shown_elsewhere() == frame
             || copy.rewritten().hooks.iter().any(|hook| unit == (hook.unit.0 + u32::from(hook.skip)) as isize)
@@ -423,7 +446,16 @@ unsafe fn await_turn(
             None => {
                 let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, 1);
                 let thread = thread as usize;
-                movements.armed.push(Armed { thread, frame_object, from, f_trace_opcodes, back, line: None });
+                movements.armed.push(Armed {
+                    thread,
+                    frame_object,
+                    from,
+                    f_trace_opcodes,
+                    back,
+                    line: None,
+                    passing: None,
+                    is_telling: false,
+                });
                 ARMED.store(movements.armed.len(), Relaxed);
             }
         }
@@ -519,7 +551,7 @@ fn drop_finished(py: Python<'_>) {
         finished
     };
     for armed in finished {
-        armed.frame_object.drop_ref(py);
+        armed.forget(py);
     }
 }
 
@@ -607,15 +639,136 @@ unsafe extern "C" fn mover(
     _object: *mut ffi::PyObject,
     frame_object: *mut PyFrameObject,
     what: c_int,
-    _argument: *mut ffi::PyObject,
+    argument: *mut ffi::PyObject,
 ) -> c_int {
     Python::attach(|py| {
-        let moved = catch_unwind(AssertUnwindSafe(|| on_trace(py, frame_object, what)));
-        if let Ok(Err(error)) = moved {
-            error.write_unraisable(py, None);
+        let moved = catch_unwind(AssertUnwindSafe(|| {
+            if what == PY_TRACE_EXCEPTION {
+                return on_exception(py, frame_object, argument);
+            }
+            let told = if what == PY_TRACE_RETURN && argument.is_null() {
+                on_unwind(py, frame_object)
+            } else {
+                Ok(())
+            };
+            if let Err(error) = on_trace(py, frame_object, what) {
+                error.write_unraisable(py, None);
+            }
+            told
+        }));
+        match moved {
+            Ok(Err(raised)) => {
+                raised.0.restore(py);
+                -1
+            }
+            _ => 0,
         }
+    })
+}
+
+/// Something is raised in an armed frame. Without a gate it would reach the next instruction that the mover sees
+/// untold; so the mover tells of it.
+fn on_exception(
+    py: Python<'_>,
+    frame_object: *mut PyFrameObject,
+    argument: *mut ffi::PyObject,
+) -> Result<(), Raised> {
+    // SAFETY: the interpreter gives the exception's type, value and traceback; the frame is what the loop
+    // executes on the current thread, and stands where that was raised.
+    unsafe {
+        let frame = (*frame_object).f_frame;
+        let exception = ffi::PyTuple_GET_ITEM(argument, 1);
+        if ffi::PyExceptionInstance_Check(exception) == 0 || ends_loop(frame, exception) {
+            return Ok(());
+        }
+        let unit = (*frame).prev_instr.offset_from(units((*frame).f_code)) as u32;
+        let old = Instrumented::of((*frame).f_code);
+        let has_gate = old.is_some_and(|old| old.rewritten().has_gate_for(unit));
+        let Some(at) = original_unit(frame) else { return Ok(()) };
+        let is_noted = with_armed(frame_object, |armed| {
+            armed.from = at;
+            armed.is_telling = !has_gate;
+            !armed.back
+        });
+        if is_noted != Some(true) {
+            return Ok(());
+        }
+        let mut exception = Bound::from_borrowed_ptr(py, exception).unbind();
+        let before = exception.as_ptr();
+        let told_at = (!has_gate).then(|| ByteOffset::from(at));
+        if let Some(at) = told_at {
+            let traceback = ffi::PyTuple_GET_ITEM(argument, 2);
+            if ffi::PyTraceBack_Check(traceback) != 0 {
+                // The interpreter does this where it is handled; callbacks see it before.
+                ffi::PyException_SetTraceback(before, traceback);
+            }
+            unmuted(|| gates::raised_without(py, frame, &mut exception, at));
+        }
+        let replaced = exception.as_ptr() != before;
+        let mut passing = Some(Passing { exception: exception.clone_ref(py), told_at });
+        with_armed(frame_object, |armed| {
+            armed.is_telling = false;
+            std::mem::swap(&mut armed.passing, &mut passing);
+        });
+        if let Some(older) = passing {
+            older.exception.drop_ref(py);
+        }
+        if replaced {
+            return Err(Raised(PyErr::from_value(exception.into_bound(py))));
+        }
+        exception.drop_ref(py);
+    }
+    Ok(())
+}
+
+/// An armed frame is left by an exception: tells of that if the mover has told that it was raised.
+fn on_unwind(py: Python<'_>, frame_object: *mut PyFrameObject) -> Result<(), Raised> {
+    let passing = with_armed(frame_object, |armed| {
+        armed.is_telling = true;
+        armed.passing.take()
     });
-    0
+    let Some(Passing { mut exception, told_at }) = passing.flatten() else { return Ok(()) };
+    let before = exception.as_ptr();
+    if let Some(at) = told_at {
+        // SAFETY: the frame is the thread's newest, which is about to go.
+        unmuted(|| unsafe { gates::left_without(py, (*frame_object).f_frame, &mut exception, at) });
+    }
+    if exception.as_ptr() != before {
+        return Err(Raised(PyErr::from_value(exception.into_bound(py))));
+    }
+    exception.drop_ref(py);
+    Ok(())
+}
+
+/// Whether an exception does nothing but end the loop that a frame is in.
+///
+/// # Safety
+/// The frame is live and stands where the exception was raised.
+unsafe fn ends_loop(frame: *mut InterpreterFrame, exception: *mut ffi::PyObject) -> bool {
+    // SAFETY: see above.
+    unsafe {
+        let opcode = (*(*frame).prev_instr).to_le_bytes()[0];
+        matches!(opcode, opcodes::FOR_ITER | opcodes::SEND)
+            && ffi::PyErr_GivenExceptionMatches(exception, ffi::PyExc_StopIteration) != 0
+    }
+}
+
+/// Does something with what is noted of a frame, if it is armed. It must run no code of the program.
+fn with_armed<T>(frame_object: *mut PyFrameObject, change: impl FnOnce(&mut Armed) -> T) -> Option<T> {
+    let mut movements = movements();
+    movements.armed.iter_mut().find(|armed| armed.frame_object.as_ptr() == frame_object.cast()).map(change)
+}
+
+/// Lets tools be told of something in the mover, for which the interpreter has muted the thread.
+fn unmuted<T>(tell: impl FnOnce() -> T) -> T {
+    // SAFETY: the mover runs on the current thread, which was muted once by its caller.
+    unsafe {
+        let thread = _PyThreadState_UncheckedGet();
+        (*thread).tracing -= 1;
+        let told = tell();
+        (*thread).tracing += 1;
+        told
+    }
 }
 
 fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> PyResult<()> {
@@ -643,19 +796,28 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
         {
             super::identity::jump(py, frame_object, line.bind(py))?;
         }
-        let landed = match (what, armed.back) {
-            (PY_TRACE_RETURN, _) => true,
-            (_, false) => land(py, thread, frame, &armed)?,
-            (_, true) => land_back(py, thread, frame)?,
+        let way = way_in(frame, &armed);
+        let landed = match (what, armed.back, way) {
+            (PY_TRACE_RETURN, _, _) => true,
+            (_, true, _) => land_back(py, thread, frame)?,
+            (_, false, Some(way)) => land(py, thread, frame, way)?,
+            (_, false, None) => false,
         };
         if !landed {
             // No room at this instruction: try the next.
-            if let Some(unit) = original_unit(frame) {
+            let mut passed = None;
+            if let (Some(_), Some(unit)) = (way, original_unit(frame)) {
                 armed.from = unit;
+                passed = armed.passing.take();
             }
-            let mut movements = movements();
-            movements.armed.push(armed);
-            ARMED.store(movements.armed.len(), Relaxed);
+            {
+                let mut movements = movements();
+                movements.armed.push(armed);
+                ARMED.store(movements.armed.len(), Relaxed);
+            }
+            if let Some(passed) = passed {
+                passed.exception.drop_ref(py);
+            }
             return Ok(());
         }
         (*frame_object).f_trace_opcodes = armed.f_trace_opcodes;
@@ -663,8 +825,18 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
         // landing, or the next frame that leaves its loop, puts ours back if it is still needed.
         (*thread).c_tracefunc = None;
     }
-    armed.frame_object.drop_ref(py);
+    armed.forget(py);
     Ok(())
+}
+
+impl Armed {
+    /// Lets go of what it holds. May run code of the program.
+    fn forget(self, py: Python<'_>) {
+        if let Some(passing) = self.passing {
+            passing.exception.drop_ref(py);
+        }
+        self.frame_object.drop_ref(py);
+    }
 }
 
 /// Points the executing frame at the landing pad of a copy of its own. False if it does not fit.
@@ -675,7 +847,7 @@ unsafe fn land(
     py: Python<'_>,
     thread: *mut ThreadState,
     frame: *mut InterpreterFrame,
-    armed: &Armed,
+    way: bytecode::Landing,
 ) -> PyResult<bool> {
     // SAFETY: see on_trace; stack sizes are checked before anything is written.
     unsafe {
@@ -687,13 +859,16 @@ unsafe fn land(
         }
         let code = (*frame).f_code;
         let old = Instrumented::of(code);
-        let Some(way) = way_in(frame, armed.from) else { return Ok(false) };
         let depth = (*frame).stacktop - (*code).co_nlocalsplus;
         let end = frame
             .cast::<*mut ffi::PyObject>()
             .add(FRAME_SPECIALS_SIZE + (*code).co_nlocalsplus as usize + (*code).co_stacksize as usize);
         let grows = (*frame).owner == FRAME_OWNED_BY_THREAD && end == (*thread).datastack_top;
-        if !grows && depth + 2 > (*code).co_stacksize {
+        // Without room for two more values, so many are taken off meanwhile.
+        let keeps = if grows { 0 } else { (depth + 2 - (*code).co_stacksize).max(0) };
+        let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
+        let top = stack.add((*frame).stacktop as usize);
+        if keeps > depth || (keeps > 0 && (*top.sub(1)).is_null()) {
             return Ok(false);
         }
         let variant = Variant {
@@ -720,20 +895,26 @@ unsafe fn land(
             (*thread).datastack_top = (*thread).datastack_top.add(growth);
         }
         retarget_tracebacks(py, frame, 2, |offset| record.copy_offset(offset))?;
-        let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
-        stack.add((*frame).stacktop as usize).write(ptr::null_mut());
-        stack.add((*frame).stacktop as usize + 1).write(function.into_ptr());
-        (*frame).stacktop += 2;
+        let bottom = top.sub(keeps as usize);
+        let kept = (0..keeps as usize).map(|i| Bound::from_owned_ptr_or_opt(py, *bottom.add(i)));
+        let kept: Vec<_> = kept.map(|value| value.map(Bound::unbind)).collect();
+        bottom.write(ptr::null_mut());
+        bottom.add(1).write(function.into_ptr());
+        (*frame).stacktop += 2 - keeps;
+        let start = units(new_code).add(pad.0 as usize);
+        // The pad drops what it is given, unless that is the frame's own.
+        let past = rewritten.landing_past.filter(|_| keeps > 0);
+        let next = past.map_or(0, |past| units(new_code).add(past.0 as usize) as usize);
         if let Some(call) = old.and_then(|old| old.calls().take(frame)) {
             match way {
                 bytecode::Landing::Own(_) | bytecode::Landing::After(_) => record.adopt_call(py, call),
-                bytecode::Landing::At { .. } => call.forget(py),
+                _ => call.forget(py),
             }
         }
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
-        (*frame).prev_instr = units(new_code).add(pad.0 as usize);
+        (*frame).prev_instr = start;
         let left = Bound::from_owned_ptr(py, before.cast()).unbind();
-        movements().landing.push(Landing { thread: thread as usize, left, back: None });
+        movements().landing.push(Landing { thread: thread as usize, left, kept, next });
     }
     Ok(true)
 }
@@ -743,15 +924,26 @@ unsafe fn land(
 ///
 /// # Safety
 /// See [`on_trace`].
-unsafe fn way_in(frame: *mut InterpreterFrame, from: UnitIndex) -> Option<bytecode::Landing> {
+unsafe fn way_in(frame: *mut InterpreterFrame, armed: &Armed) -> Option<bytecode::Landing> {
     // SAFETY: prev_instr points at the instruction that is about to run, in the frame's code.
     let unit = unsafe { (*frame).prev_instr.offset_from(units((*frame).f_code)) };
     let unit = UnitIndex(u32::try_from(unit).ok()?);
+    let from = armed.from;
     // SAFETY: as above.
-    match Instrumented::of(unsafe { (*frame).f_code }) {
-        None => Some(bytecode::Landing::At { unit, from }),
+    let copy = Instrumented::of(unsafe { (*frame).f_code });
+    let enters = |unit| match &armed.passing {
+        Some(_) if copy.is_none_or(|copy| !copy.tells_of_handling(unit)) => {
+            bytecode::Landing::Handler { unit, from }
+        }
+        None if copy.is_none_or(|copy| !copy.tells_of_ways_from(from)) => {
+            bytecode::Landing::Between { unit, from }
+        }
+        _ => bytecode::Landing::At { unit, from },
+    };
+    match copy {
+        None => Some(enters(unit)),
         Some(copy) => match copy.rewritten().next(unit) {
-            Next::Instruction(unit) => Some(bytecode::Landing::At { unit, from }),
+            Next::Instruction(unit) => Some(enters(unit)),
             Next::Own(unit) => Some(bytecode::Landing::Own(unit)),
             Next::Behind(unit) => Some(bytecode::Landing::After(unit)),
             Next::Elsewhere => None,
@@ -800,7 +992,8 @@ unsafe fn land_back(
         movements().landing.push(Landing {
             thread: thread as usize,
             left: Bound::from_owned_ptr(py, before.cast()).unbind(),
-            back: Some((units(original).add(unit.0 as usize) as usize, value)),
+            kept: vec![Some(value)],
+            next: units(original).add(unit.0 as usize) as usize,
         });
     }
     Ok(true)
@@ -949,9 +1142,19 @@ unsafe extern "C" fn landed(_hook: *mut ffi::PyObject) -> c_int {
         let frame = (*(*thread).cframe).current_frame;
         if let Some(landing) = landing {
             landing.left.drop_ref(py);
-            if let Some((next, top)) = landing.back {
-                (*(*frame).previous).prev_instr = (next as *mut CodeUnit).wrapping_sub(1);
+            let moved = (*frame).previous;
+            if landing.next != 0 {
+                (*moved).prev_instr = (landing.next as *mut CodeUnit).wrapping_sub(1);
+            }
+            let mut kept = landing.kept;
+            if let Some(top) = kept.pop().flatten() {
                 value = top;
+            }
+            for below in kept {
+                let slot = (&raw mut (*moved).localsplus).cast::<*mut ffi::PyObject>();
+                let below = below.map_or(ptr::null_mut(), Py::into_ptr);
+                slot.add((*moved).stacktop as usize).write(below);
+                (*moved).stacktop += 1;
             }
         }
         (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>().write(value.into_ptr());

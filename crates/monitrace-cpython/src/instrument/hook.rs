@@ -177,6 +177,17 @@ impl Hook {
         self.event == Event::StopIteration && self.side == Side::Taken
     }
 
+    /// Whether it stands in front of a handler.
+    pub(super) fn is_of_handling(&self) -> bool {
+        self.side == Side::Handler
+    }
+
+    /// Whether it stands on one of the ways that lead away from its instruction.
+    pub(super) fn is_on_a_way(&self) -> bool {
+        self.side == Side::Taken
+            || (self.side == Side::Behind && matches!(self.event, Event::BranchLeft | Event::BranchRight))
+    }
+
     pub(super) fn offset(&self) -> ByteOffset {
         self.offset
     }
@@ -240,7 +251,7 @@ impl Hook {
         super::monitor().enter(record.scope());
         let told = match self.event {
             _ if self.side == Side::Raising => {
-                gates::fire(self, py, record);
+                gates::fire(py, record);
                 Ok(())
             }
             Event::ExceptionHandled => {

@@ -17,7 +17,7 @@ use crate::ffi::code::{
     PyCode_GetFreevars, PyCode_GetVarnames, PyCode_NewWithPosOnlyArgs, PyCodeObject,
 };
 use crate::ffi::frame::InterpreterFrame;
-use monitrace_core::{CodeId, Event, EventSet, Scope, UnitIndex};
+use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Scope, UnitIndex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -419,6 +419,18 @@ impl Instrumented {
     pub(super) fn has_all_of(&self, other: &Instrumented) -> bool {
         self.rewritten.gates.len() >= other.rewritten.gates.len()
             && other.hooks().all(|hook| self.hook_at(hook.place()).is_some())
+    }
+
+    /// Whether it has a hook for what is handled by this instruction.
+    pub(super) fn tells_of_handling(&self, unit: UnitIndex) -> bool {
+        let offset = ByteOffset::from(unit);
+        self.hooks().any(|hook| hook.is_of_handling() && hook.offset() == offset)
+    }
+
+    /// Whether it has hooks on the ways that lead away from this instruction.
+    pub(super) fn tells_of_ways_from(&self, unit: UnitIndex) -> bool {
+        let offset = ByteOffset::from(unit);
+        self.hooks().any(|hook| hook.is_on_a_way() && hook.offset() == offset)
     }
 
     /// The hook that a loop passes when it ends, by the unit of the instruction that asks its iterator.
