@@ -1016,3 +1016,35 @@ def test_a_full_stack_is_no_reason_to_miss_an_instruction(tool: Tool) -> None:
         assert list(generator()) == [0]
     # POP_TOP, LOAD_CONST, RETURN_VALUE.
     assert told == ["INSTRUCTION"] * 3
+
+
+def test_a_position_that_is_to_be_restored_is_moved_with_its_frame(tool: Tool) -> None:
+    def last_line(function: Callable[[], object]) -> int | None:
+        try:
+            function()
+        except ValueError as error:
+            assert error.__traceback__
+            entry = error.__traceback__.tb_next
+            return entry and entry.tb_frame.f_lineno
+        return None
+
+    class Manager:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None:
+            if switches:
+                tool.set()
+
+    def leave() -> None:
+        numbers = [1]
+        for number in numbers:
+            with Manager():
+                numbers.remove(number)
+                raise ValueError
+            numbers.append(number)
+
+    switches = False
+    without = last_line(leave)
+    switches = True
+    with_events = last_line(leave)
+    tool.set(0)
+    assert with_events == without

@@ -14,7 +14,7 @@
 //! Left alone, because nothing can be moved safely: frames under another trace function, frames that
 //! have not reached RESUME, and those of callbacks.
 
-use super::records::{CodePtr, Instrumented, Original, Variant};
+use super::records::{self, CodePtr, Instrumented, Original, Variant};
 use super::{code_to_run, gates, registry};
 use crate::bytecode::{self, Next, opcodes};
 use crate::ffi::ceval::{
@@ -385,7 +385,7 @@ unsafe fn exchange_code(py: Python<'_>, frame: *mut InterpreterFrame, copy: Py<P
         let code: CodePtr = copy.as_ptr().cast();
         let Some(record) = Instrumented::of(code) else { return Ok(()) };
         let Some(unit) = record.rewritten().resume_after(unit) else { return Ok(()) };
-        retarget_tracebacks(py, frame, 1, |offset| record.copy_offset(offset))?;
+        retarget_positions(py, frame, 1, |offset| record.copy_offset(offset))?;
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
         (*frame).prev_instr = units(code).add(unit.0 as usize);
         ffi::Py_DECREF(before.cast());
@@ -600,20 +600,37 @@ pub(super) fn wake() {
     }
 }
 
-/// Translates the offsets of tracebacks of a frame that is about to run other code. `place` turns an
-/// offset in the original into one in that code. Walks the heap if more than `holders` hold the frame's
-/// object.
+/// Translates what is noted of positions in a frame that is about to run other code: on its stack, and in its
+/// tracebacks. `place` turns an offset in the original into one in that code. Walks the heap if more than
+/// `holders` hold the frame's object.
 ///
 /// # Safety
 /// The frame is live and complete.
-unsafe fn retarget_tracebacks(
+unsafe fn retarget_positions(
     py: Python<'_>,
     frame: *mut InterpreterFrame,
     holders: ffi::Py_ssize_t,
     place: impl Fn(i32) -> i32,
 ) -> PyResult<()> {
-    // SAFETY: see above; objects that the collector knows are live, and tracebacks hold their frame.
+    // SAFETY: see above; objects that the collector knows are live, and tracebacks hold their frame. The stack is
+    // in memory, and owns what it holds.
     unsafe {
+        let old = Instrumented::of((*frame).f_code);
+        let translate = |offset| place(old.map_or(offset, |copy| copy.original_offset(offset)));
+        if let Some(unit) = original_unit(frame) {
+            let bottom = (*(*frame).f_code).co_nlocalsplus;
+            let depth = ((*frame).stacktop - bottom) as u32;
+            let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>().add(bottom as usize);
+            for index in records::positions_on_stack(py, original_of((*frame).f_code), unit, depth)? {
+                let slot = stack.add(index as usize);
+                if (*slot).is_null() || ffi::PyLong_CheckExact(*slot) == 0 {
+                    continue;
+                }
+                let offset = translate(ffi::PyLong_AsLong(*slot) as i32 * 2);
+                let value = Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromLong((offset / 2).into()))?;
+                drop(Bound::from_owned_ptr(py, slot.replace(value.into_ptr())));
+            }
+        }
         let object = (*frame).frame_obj;
         if object.is_null() || ffi::Py_REFCNT(object.cast()) <= holders {
             return Ok(());
@@ -624,10 +641,7 @@ unsafe fn retarget_tracebacks(
             }
             let traceback = candidate.as_ptr().cast::<PyTracebackObject>();
             if (*traceback).tb_frame == object {
-                let lasti = (*traceback).tb_lasti;
-                let original =
-                    Instrumented::of((*frame).f_code).map_or(lasti, |copy| copy.original_offset(lasti));
-                (*traceback).tb_lasti = place(original);
+                (*traceback).tb_lasti = translate((*traceback).tb_lasti);
             }
         }
     }
@@ -894,7 +908,7 @@ unsafe fn land(
             }
             (*thread).datastack_top = (*thread).datastack_top.add(growth);
         }
-        retarget_tracebacks(py, frame, 2, |offset| record.copy_offset(offset))?;
+        retarget_positions(py, frame, 2, |offset| record.copy_offset(offset))?;
         let bottom = top.sub(keeps as usize);
         let kept = (0..keeps as usize).map(|i| Bound::from_owned_ptr_or_opt(py, *bottom.add(i)));
         let kept: Vec<_> = kept.map(|value| value.map(Bound::unbind)).collect();
@@ -979,7 +993,7 @@ unsafe fn land_back(
         let Some(unit) = original_unit(frame) else { return Ok(false) };
         let function = landing_function(py)?;
         let original = copy.original().code();
-        retarget_tracebacks(py, frame, 2, |offset| offset)?;
+        retarget_positions(py, frame, 2, |offset| offset)?;
         let value = Bound::from_owned_ptr(py, top.replace(ptr::null_mut())).unbind();
         top.add(1).write(function.into_ptr());
         (*frame).stacktop += 1;
@@ -1053,7 +1067,7 @@ pub(super) fn restore_all(py: Python<'_>, generators: &[*mut PyGenObject]) -> Py
                 continue;
             };
             let original = copy.original().code();
-            retarget_tracebacks(py, frame, 1, |offset| offset)?;
+            retarget_positions(py, frame, 1, |offset| offset)?;
             ffi::Py_INCREF(original.cast());
             let before = std::mem::replace(&mut (*frame).f_code, original);
             (*frame).prev_instr = units(original).add(unit.0 as usize);

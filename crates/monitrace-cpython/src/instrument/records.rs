@@ -609,6 +609,21 @@ pub(super) fn branches_of(py: Python<'_>, code: CodePtr) -> PyResult<Vec<Branch>
     Ok(branches.into_iter().filter_map(|(from, (left, right))| Some((from, left?, right?))).collect())
 }
 
+/// The slots of a frame's stack that hold positions: see [`Analysis::positions_on_stack`].
+pub(super) fn positions_on_stack(
+    py: Python<'_>,
+    code: CodePtr,
+    unit: UnitIndex,
+    depth: u32,
+) -> PyResult<Vec<u32>> {
+    // SAFETY: a live code object, whose exception table is bytes.
+    if unsafe { ffi::Py_SIZE((*code).co_exceptiontable) } == 0 {
+        return Ok(Vec::new());
+    }
+    let analysis = analyse(py, code)?;
+    Ok(analysis.map_or_else(Vec::new, |analysis| analysis.positions_on_stack(unit, depth).collect()))
+}
+
 /// Decodes a code object's bytes. `None` if the rewriter refuses them.
 fn analyse(py: Python<'_>, code: CodePtr) -> PyResult<Option<Analysis>> {
     // SAFETY: a live code object, and the GIL is held. PyCode_GetCode keeps its result in _co_code;
