@@ -9,6 +9,7 @@ drops: a frame or value that lived longer than by itself would end generators at
 
 import ctypes
 import dis
+import inspect
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,12 +27,18 @@ BRANCHES = frozenset(name for name in dis.opname if "JUMP" in name and "_IF_" in
 JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD"})
 ASKING = {"FOR_ITER": 1, "SEND": 2}
 """Opcodes that ask an iterator or a generator for its next value, and its place from the top of the stack."""
+LOOPING = frozenset({"FOR_ITER", "GET_ANEXT"})
+"""Opcodes at which a loop's iterator is on top of the stack."""
 AWAITED = (GeneratorType, CoroutineType)
 """What returns its last value to `SEND` without a StopIteration."""
 CLOSED = show(GeneratorExit())
 ENDS = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
 PLAIN = frozenset({bool, bytes, dict, float, int, list, range, set, str, tuple, type(None)})
 """Types whose values can be looked at without running the program's code."""
+
+
+GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+ENDLESS = 1 << 30
 
 
 class GivesUpError(Exception):
@@ -52,6 +59,8 @@ class Instruction:
     """Where it jumps to, if it may; else -1."""
     depth: int
     """How many values the stack has before it; -1 where it cannot run."""
+    kept: int
+    """How many of them, for the handler or loops, are still there when what it raises is told of."""
     begins: bool
     """Whether a function begins with it."""
 
@@ -63,6 +72,7 @@ class Listing:
         shown = list(dis.get_instructions(code))
         entries = dis._parse_exception_table(code)  # type: ignore[attr-defined]
         # Arguments that are cells are in both.
+        self.room = code.co_stacksize if code.co_flags & GENERATORS else ENDLESS
         self.locals = len({*code.co_varnames, *code.co_cellvars}) + len(code.co_freevars)
         self.at: dict[int, Instruction] = {}
         """By every unit: a frame that waits for a call stands at one of its caches."""
@@ -72,7 +82,9 @@ class Listing:
             for entry in entries
             for offset in range(entry.start, entry.end, 2)
         }
-        depths, warm = _depths(shown, handlers), _depths(shown, {})
+        loops: dict[int, int] = {}
+        depths, warm = _depths(shown, handlers, loops), _depths(shown, {}, {})
+        kept = {offset: entry.depth for entry in entries for offset in range(entry.start, entry.end, 2)}
         ordered: list[Instruction] = []
         start: int | None = None
         for each in shown:
@@ -86,6 +98,7 @@ class Listing:
                 arg=each.arg or 0,
                 target=each.argval if _jumps(each) else -1,
                 depth=depths.get(each.offset, -1),
+                kept=max(kept.get(each.offset, 0), loops.get(each.offset, 0)),
                 begins=each.opname == "RESUME" and (each.arg or 0) & 3 == 0,
             )
             ordered.append(instruction)
@@ -117,29 +130,37 @@ def _jumps(instruction: dis.Instruction) -> bool:
     return instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs
 
 
-def _depths(instructions: list[dis.Instruction], handlers: dict[int, tuple[int, int]]) -> dict[int, int]:
+def _depths(
+    instructions: list[dis.Instruction], handlers: dict[int, tuple[int, int]], loops: dict[int, int]
+) -> dict[int, int]:
     """How many values the stack has before each instruction that these handlers or no exception can
-    lead to. Handlers: by the offsets that they guard, where they are and how many values they have."""
+    lead to. Handlers: by the offsets that they guard, where they are and how many values they have.
+    `loops` is to say how many of the values there are up to the iterator of the innermost loop."""
     following = {a.offset: b.offset for a, b in pairwise(instructions)}
     by_offset = {each.offset: each for each in instructions}
     depths: dict[int, int] = {}
-    waiting = [(0, 0)]
+    waiting: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
     while waiting:
-        offset, depth = waiting.pop()
+        offset, depth, iterators = waiting.pop()
         if offset in depths:
             continue
         depths[offset] = depth
         each = by_offset[offset]
+        iterators = tuple(place for place in iterators if place <= depth)
+        if each.opname in LOOPING and depth not in iterators:
+            iterators += (depth,)
+        loops[offset] = max(iterators, default=0)
         if offset in handlers:
-            waiting.append(handlers[offset])
+            waiting.append((*handlers[offset], iterators))
         # What it gives is the first value sent.
         depth += each.opname == "RETURN_GENERATOR"
         arg = each.arg if each.opcode >= dis.HAVE_ARGUMENT else None
         if _jumps(each):
-            waiting.append((each.argval, depth + dis.stack_effect(each.opcode, arg, jump=True)))
+            waiting.append((each.argval, depth + dis.stack_effect(each.opcode, arg, jump=True), iterators))
         leaves = each.opname in ENDS or (each.opname.startswith("JUMP_") and "_IF_" not in each.opname)
         if not leaves:
-            waiting.append((following[offset], depth + dis.stack_effect(each.opcode, arg, jump=False)))
+            after = depth + dis.stack_effect(each.opcode, arg, jump=False)
+            waiting.append((following[offset], after, iterators))
     return depths
 
 
@@ -193,6 +214,12 @@ class Progress:
     """The frames of generators among what it is given."""
     stop: str = ""
     """How the generator has ended that was asked last."""
+    stops_crowded: bool = False
+    """Whether that had no room on its stack to tell of it."""
+    kept: int = 0
+    """How many values the stack has while what is raised is told of."""
+    called_with: int = 0
+    """How many it had when the call was about to begin."""
 
 
 class Oracle:
@@ -252,17 +279,28 @@ class Step:
         self.listing = listing
 
     def tell(
-        self, event: str, where: int, *values: str, at: int | None = None, place: int | None = None
+        self,
+        event: str,
+        where: int,
+        *values: str,
+        at: int | None = None,
+        place: int | None = None,
+        depth: int | None = None,
     ) -> None:
+        """Add an event. `depth`: how many values the stack has then, by default before this instruction."""
         oracle = self.oracle
+        if depth is None:
+            depth = self.listing.at[self.frame.f_lasti].depth
         if len(oracle.happenings) > oracle.limit:
             oracle.give_up("too many events")
         at = len(oracle.happenings) if at is None else at
         place = where if place is None else place
-        oracle.happenings.insert(at, Happening(event, self.label, place, id(self.frame), where, values))
+        is_crowded = depth >= self.listing.room
+        happening = Happening(event, self.label, place, id(self.frame), where, values, is_crowded)
+        oracle.happenings.insert(at, happening)
 
-    def tell_line(self, place: int) -> None:
-        self.tell("LINE", self.listing.lines.of[place] or 0, place=place)
+    def tell_line(self, place: int, depth: int | None = None) -> None:
+        self.tell("LINE", self.listing.lines.of[place] or 0, place=place, depth=depth)
 
     def stack(self, depth: int) -> Stack:
         return Stack(self.frame, self.listing, depth)
@@ -275,7 +313,8 @@ class Step:
             known = self.oracle.frames[id(self.frame)] = Progress(here)
         known.before, known.is_done = here, True
         if here.name == "RESUME":
-            self.tell("PY_START" if here.begins else "PY_RESUME", here.offset)
+            event = "PY_START" if here.begins else "PY_RESUME"
+            self.tell(event, here.offset, depth=self.listing.following[here.offset].depth)
         else:
             known.is_thrown = True
 
@@ -290,7 +329,8 @@ class Step:
             self.finish(progress, here)
         if self.listing.lines.starts(here.start, before.start):
             self.tell_line(here.start)
-        self.tell("INSTRUCTION", here.start)
+        # All of a call is told of before its parts.
+        self.tell("INSTRUCTION", here.start, depth=here.depth + here.arg * (here.name == "CALL"))
         progress.before, progress.is_done = here, False
         progress.raised = progress.stop = ""
         progress.operands = None
@@ -300,7 +340,8 @@ class Step:
         """The events of the instruction that is done."""
         before = progress.before
         if before.name in ASKING and here.start == before.target and progress.stop:
-            self.tell("STOP_ITERATION", before.offset, progress.stop)
+            depth = ENDLESS if progress.stops_crowded else here.depth
+            self.tell("STOP_ITERATION", before.offset, progress.stop, depth=depth)
         if before.name in BRANCHES:
             is_left = here.start == self.listing.following[before.offset].start
             if before.target < before.offset:
@@ -315,7 +356,8 @@ class Step:
         elif before.name == "END_ASYNC_FOR":
             self.tell("BRANCH_RIGHT", self.listing.async_loops[before.offset].offset, str(here.start))
         elif progress.operands:
-            self.tell("C_RETURN", before.offset, *progress.operands, at=self.end_of_call(progress))
+            at, depth = self.end_of_call(progress), max(progress.called_with, here.depth)
+            self.tell("C_RETURN", before.offset, *progress.operands, at=at, depth=depth)
 
     def begin(self, progress: Progress, here: Instruction) -> None:
         """The events before an instruction."""
@@ -359,7 +401,8 @@ class Step:
             arg0 = show(stack.get(place - 1))
         else:
             arg0 = show(stack.get(place - 2)) if here.arg else MISSING
-        self.tell("CALL", here.offset, show(called), arg0)
+        progress.called_with = here.depth + here.arg
+        self.tell("CALL", here.offset, show(called), arg0, depth=progress.called_with)
         if not isinstance(called, FunctionType):
             given = (stack.get(each) for each in range(1, place) if stack.has(each))
             self.note_call(progress, (show(called), arg0), given)
@@ -373,6 +416,7 @@ class Step:
         if type(packed) not in PLAIN:
             self.oracle.give_up("only what runs no code can be unpacked twice")
         arg0 = next((show(each) for each in packed), MISSING)
+        progress.called_with = here.depth
         self.tell("CALL", here.offset, show(called), arg0)
         if not isinstance(called, FunctionType | MethodType):
             self.note_call(progress, (show(called), arg0), packed)
@@ -394,7 +438,8 @@ class Step:
 
     def reraise(self, progress: Progress, exception: BaseException) -> None:
         progress.raised, progress.raised_at = show(exception), progress.before.offset
-        self.tell("RERAISE", progress.raised_at, progress.raised)
+        progress.kept = self.listing.at[self.frame.f_lasti].kept + 2
+        self.tell("RERAISE", progress.raised_at, progress.raised, depth=progress.kept)
 
     def fail(self, exception: BaseException) -> None:
         """An exception is raised here, or comes from what is called here."""
@@ -404,8 +449,10 @@ class Step:
         if here.name in ASKING and isinstance(exception, StopIteration):
             # It ends there. The interpreter makes none for a generator, unless it is traced.
             if not isinstance(self.stack(here.depth).get(ASKING[here.name]), AWAITED):
-                self.tell("RAISE", here.offset, raised)
+                self.tell("RAISE", here.offset, raised, depth=self.listing.at[here.target].depth)
             return
+        # With the exception goes its position.
+        progress.kept = here.kept + 2
         # Where the frame stands: that is behind the opcode, if it has waited for a function in Python.
         raised_at = self.frame.f_lasti
         if progress.is_thrown:
@@ -414,12 +461,14 @@ class Step:
                 # It has waited for another generator: behind its YIELD_VALUE and the RESUME.
                 at = self.listing.previous[self.listing.previous[here.offset].offset]
             raised_at = at.offset
-            self.tell("PY_THROW", self.listing.following[at.offset].offset, raised)
+            where = self.listing.following[at.offset].offset
+            self.tell("PY_THROW", where, raised, depth=progress.kept)
         elif progress.operands:
-            self.tell("C_RAISE", here.offset, *progress.operands, at=self.end_of_call(progress))
-        self.tell("RAISE", raised_at, raised)
+            ended, depth = self.end_of_call(progress), max(progress.called_with, progress.kept)
+            self.tell("C_RAISE", here.offset, *progress.operands, at=ended, depth=depth)
+        self.tell("RAISE", raised_at, raised, depth=progress.kept)
         if progress.is_thrown and self.listing.lines.starts_by_throwing(raised_at):
-            self.tell_line(raised_at)
+            self.tell_line(raised_at, depth=progress.kept)
         progress.raised, progress.raised_at = raised, raised_at
         progress.before, progress.is_thrown = here, False
 
@@ -428,7 +477,7 @@ class Step:
         here = self.listing.at[self.frame.f_lasti]
         progress = self.oracle.frames[id(self.frame)]
         if progress.raised:
-            self.tell("PY_UNWIND", progress.raised_at, progress.raised)
+            self.tell("PY_UNWIND", progress.raised_at, progress.raised, depth=progress.kept)
         elif here.name == "YIELD_VALUE":
             self.tell("PY_YIELD", here.offset, show(value))
             progress.before, progress.is_done = here, True
@@ -447,4 +496,5 @@ class Step:
         listing = self.oracle.listings[self.oracle.codes.get(caller.f_code) or ""]
         asked = Stack(caller, listing, progress.before.depth).get(ASKING[progress.before.name])
         if isinstance(asked, AWAITED) and frame_of(asked) is self.frame:
+            progress.stops_crowded = self.listing.room <= 1
             progress.stop = show(StopIteration() if value is None else StopIteration(value))

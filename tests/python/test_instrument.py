@@ -5,7 +5,9 @@
 
 import copy
 import cProfile
+import ctypes
 import faulthandler
+import functools
 import gc
 import inspect
 import io
@@ -1041,3 +1043,190 @@ def test_trace_functions_see_throws_as_without_events(tool: Tool) -> None:
     assert look() == plain
     tool.set(0)
     assert [line for _, name, line in tool.told if name == "passes"] == [10, 10]
+
+
+def is_traced() -> bool:
+    """Whether the interpreter's loop looks for a trace function before each instruction."""
+    state = ctypes.pythonapi.PyThreadState_Get
+    state.restype = ctypes.c_void_p
+    cframe = ctypes.c_void_p.from_address(state() + CFRAME).value
+    return bool(ctypes.c_uint8.from_address(cframe or 0).value)
+
+
+CFRAME = 56
+"""Where 3.11's PyThreadState has the pointer to its CFrame, which begins with `use_tracing`."""
+
+
+@pytest.mark.parametrize("names", [("CALL",), ("INSTRUCTION",), ("RAISE", "PY_UNWIND")])
+def test_nothing_is_traced_while_a_frame_waits_to_be_moved(tool: Tool, names: tuple[str, ...]) -> None:
+    seen: list[bool] = []
+
+    def raising(depth: int) -> None:
+        seen.append(is_traced())
+        if depth:
+            raising(depth - 1)
+        raise ValueError
+
+    def work() -> None:
+        for _ in range(3):
+            seen.append(is_traced())
+            try:
+                raising(2)
+            except ValueError:
+                seen.append(is_traced())
+
+    def start() -> None:
+        tool.set(functools.reduce(int.__or__, (getattr(tool.events, name) for name in names)))
+
+    def outer() -> None:
+        start()
+        work()
+        seen.append(is_traced())
+        tool.set(0)
+        work()
+
+    # One value on the stack: no room for all hooks as long as others stand on the frame.
+    waits: dict[str, Any] = {"outer": outer}
+    exec("def waits(): outer()", waits)
+    waits["waits"]()
+    assert len(seen) == 31
+    assert not any(seen)
+
+
+LATE = ("RAISE", "EXCEPTION_HANDLED", "PY_UNWIND", "BRANCH_LEFT", "BRANCH_RIGHT", "INSTRUCTION")
+
+
+@contextmanager
+def late(tool: Tool, function: Callable[..., object]) -> Iterator[tuple[Callable[..., int], list[str]]]:
+    """What sets events when it is called, and the names of those that a function then has."""
+    told: list[str] = []
+
+    def tell(event: str) -> Callable[..., None]:
+        def callback(code: types.CodeType, *_: object) -> None:
+            if code is function.__code__:
+                told.append(event)
+
+        return callback
+
+    flags = [getattr(tool.events, event) for event in LATE]
+    for event, flag in zip(LATE, flags, strict=True):
+        tool.monitoring.register_callback(TOOL, flag, tell(event))
+
+    def switch(*_: object) -> int:
+        tool.set(sum(flags))
+        return 0
+
+    try:
+        yield switch, told
+    finally:
+        tool.set(0)
+        for flag in flags:
+            tool.monitoring.register_callback(TOOL, flag, None)
+
+
+def test_an_exception_that_ends_the_call_in_which_events_are_set(tool: Tool) -> None:
+    def handle(call: Callable[..., Any]) -> None:
+        try:
+            sorted([1], key=call)
+        except ValueError:
+            pass
+
+    def leave(call: Callable[..., Any]) -> None:
+        sorted([1], key=call)
+
+    def fail(*_: object) -> Any:
+        switch()
+        raise ValueError
+
+    with late(tool, handle) as (switch, told):
+        handle(fail)
+    assert told[:3] == ["RAISE", "EXCEPTION_HANDLED", "INSTRUCTION"]
+    with late(tool, leave) as (switch, told), pytest.raises(ValueError):  # noqa: PT011
+        leave(fail)
+    assert told == ["RAISE", "PY_UNWIND"]
+
+
+def test_a_callback_raises_in_place_of_an_exception_that_ends_the_call_in_which_events_are_set(
+    tool: Tool,
+) -> None:
+    def leave() -> None:
+        sorted([1], key=fail)
+
+    def fail(*_: object) -> Any:
+        tool.set(tool.events.RAISE)
+        raise ValueError
+
+    def callback(code: types.CodeType, *_: object) -> None:
+        if code is leave.__code__:
+            raise KeyError
+
+    tool.monitoring.register_callback(TOOL, tool.events.RAISE, callback)
+    try:
+        with pytest.raises(KeyError):
+            leave()
+    finally:
+        tool.set(0)
+        tool.monitoring.register_callback(TOOL, tool.events.RAISE, None)
+
+
+def test_the_branch_in_which_events_are_set(tool: Tool) -> None:
+    def branch(condition: object) -> int:
+        if condition:
+            return 1
+        return 0
+
+    class Condition:
+        def __init__(self, answer: bool) -> None:
+            self.answer = answer
+
+        def __bool__(self) -> bool:
+            switch()
+            return self.answer
+
+    for answer, event in ((True, "BRANCH_LEFT"), (False, "BRANCH_RIGHT")):
+        with late(tool, branch) as (switch, told):
+            assert branch(Condition(answer)) == answer
+        assert told[:2] == [event, "INSTRUCTION"]
+
+
+def test_a_full_stack_is_no_reason_to_miss_an_instruction(tool: Tool) -> None:
+    def generator() -> Generator[int, None, None]:
+        yield 0
+        switch()
+
+    with late(tool, generator) as (switch, told):
+        assert list(generator()) == [0]
+    # POP_TOP, LOAD_CONST, RETURN_VALUE.
+    assert told == ["INSTRUCTION"] * 3
+
+
+def test_a_position_that_is_to_be_restored_is_moved_with_its_frame(tool: Tool) -> None:
+    def last_line(function: Callable[[], object]) -> int | None:
+        try:
+            function()
+        except ValueError as error:
+            assert error.__traceback__
+            entry = error.__traceback__.tb_next
+            return entry and entry.tb_frame.f_lineno
+        return None
+
+    class Manager:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None:
+            if switches:
+                tool.set()
+
+    def leave() -> None:
+        numbers = [1]
+        for number in numbers:
+            with Manager():
+                numbers.remove(number)
+                raise ValueError
+            numbers.append(number)
+
+    switches = False
+    without = last_line(leave)
+    switches = True
+    with_events = last_line(leave)
+    tool.set(0)
+    assert with_events == without

@@ -112,7 +112,7 @@ proptest! {
         code in owned(),
         (chosen, gates) in any::<(u64, bool)>(),
         limit in prop::option::of(0..12u32),
-        (unit, from, which) in (0..40u32, 0..40u32, 0..3),
+        (unit, from, which) in (0..40u32, 0..40u32, 0..5),
     ) {
         let sound = verify(&code.bytes());
         let analysis = Analysis::new(&code.bytes());
@@ -129,6 +129,8 @@ proptest! {
         let landing = match which {
             0 => None,
             1 => Some(Landing::After(UnitIndex(unit))),
+            2 => Some(Landing::Between { unit: UnitIndex(unit), from: UnitIndex(from) }),
+            3 => Some(Landing::Handler { unit: UnitIndex(unit), from: UnitIndex(from) }),
             _ => Some(Landing::At { unit: UnitIndex(unit), from: UnitIndex(from) }),
         };
         let wanted = |place: usize| chosen >> (place % 64) & 1 != 0;
@@ -153,7 +155,13 @@ proptest! {
                 ..code.bytes()
             };
             let depth = match (copy.landing, copy.landing_depth) {
-                (Some(unit), Some(depth)) => verify_with_landing(&bytes, unit, depth),
+                (Some(unit), Some(depth)) if depth <= copy.stack_size => {
+                    verify_with_landing(&bytes, unit, depth)
+                }
+                // The frame's owner has kept what there was no room for.
+                (Some(_), Some(depth)) => {
+                    verify_with_landing(&bytes, copy.landing_past.unwrap(), depth - 2)
+                }
                 _ => verify(&bytes),
             };
             prop_assert!(depth.is_ok(), "{depth:?}\n{copy:?}");

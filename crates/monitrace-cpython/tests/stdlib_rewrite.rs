@@ -84,7 +84,9 @@ fn check_copy(
     let verified = |copy: &Rewritten| {
         let bytes = pieces.bytes_of_copy(copy);
         match (copy.landing, copy.landing_depth) {
-            (Some(unit), Some(depth)) => verify_with_landing(&bytes, unit, depth),
+            (Some(unit), Some(depth)) if depth <= copy.stack_size => verify_with_landing(&bytes, unit, depth),
+            // The frame's owner has kept what there was no room for.
+            (Some(_), Some(depth)) => verify_with_landing(&bytes, copy.landing_past.unwrap(), depth - 2),
             _ => verify(&bytes),
         }
     };
@@ -224,9 +226,11 @@ fn check_code(code: &Bound<'_, PyAny>, random: &mut Random, totals: &mut Totals)
     let some = |place: usize| Random(seed | 1).next().rotate_left(place as u32) & 1 != 0;
     let unit = (random.next() % (pieces.code.len() as u64 / 2)) as u32;
     let from = UnitIndex((random.next() % (pieces.code.len() as u64 / 2)) as u32);
-    let landing = match seed % 3 {
+    let landing = match seed % 5 {
         0 => None,
         1 => Some(Landing::After(UnitIndex(unit))),
+        2 => Some(Landing::Between { unit: UnitIndex(unit), from }),
+        3 => Some(Landing::Handler { unit: UnitIndex(unit), from }),
         _ => Some(Landing::At { unit: UnitIndex(unit), from }),
     };
     let limit = (seed & 8 != 0).then_some(pieces.stack_size + (seed & 1) as u32);

@@ -36,8 +36,9 @@ pub struct Plan<'a> {
 
 /// Where a running frame enters a copy, in units of the original.
 ///
-/// At the landing the frame has a null and a function pushed (two slots more than at its place).
-/// Calling that function makes the interpreter load the copy's constants; its result is dropped.
+/// At the landing the frame has a null and a function pushed (two slots more than at its place). Calling that
+/// function makes the interpreter load the copy's constants; its result is dropped. A frame without room for
+/// both is for its owner to see to: what lies on top of its stack can be kept elsewhere meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Landing {
     /// The instruction that contains the unit has just gone on.
@@ -47,6 +48,20 @@ pub enum Landing {
         /// What is next.
         unit: UnitIndex,
         /// What ran last.
+        from: UnitIndex,
+    },
+    /// The same, and the hooks on the way between the two are still to run.
+    Between {
+        /// What is next.
+        unit: UnitIndex,
+        /// What ran last.
+        from: UnitIndex,
+    },
+    /// The same, and the way is that of an exception, which has just been put on the stack.
+    Handler {
+        /// What is next.
+        unit: UnitIndex,
+        /// What raised it.
         from: UnitIndex,
     },
     /// The instruction that contains the unit is next, its hooks have run.
@@ -101,6 +116,8 @@ pub struct Rewritten {
     pub gates: Vec<Gate>,
     /// The first unit of the landing, behind everything else.
     pub landing: Option<UnitIndex>,
+    /// The landing's last instruction, which leads on, when the function has returned what is the frame's own.
+    pub landing_past: Option<UnitIndex>,
     /// How many slots a frame has in use when it enters there, the two that are pushed included.
     pub landing_depth: Option<u32>,
     /// Where everything went.
@@ -111,6 +128,13 @@ impl Rewritten {
     /// How many constants the copy has behind those of the original: its hooks, then one for all gates.
     pub fn added_consts(&self) -> u32 {
         self.hooks.len() as u32 + u32::from(!self.gates.is_empty())
+    }
+
+    /// Whether what is raised at this unit of the copy passes a gate.
+    pub fn has_gate_for(&self, unit: u32) -> bool {
+        let entries = exception_table::decode(&self.exception_table).unwrap_or_default();
+        let entry = entries.iter().find(|entry| (entry.start..entry.end).contains(&unit));
+        entry.is_some_and(|entry| self.gates.iter().any(|gate| gate.unit.0 == entry.target))
     }
 
     /// The gate whose hook asks for the constant's truth in this unit of the copy.
@@ -214,6 +238,10 @@ enum Label {
     Behind(u32),
     /// What a jump of this instruction passes on its way.
     Edge(u32),
+    /// What an exception passes on its way to this handler, if it comes from another line.
+    Handled(u32),
+    /// The same from its own line.
+    HandledPast(u32),
     /// To the unit behind itself.
     Nowhere,
 }
@@ -273,6 +301,7 @@ struct BlockItems {
 /// The items of a landing.
 struct Pad {
     first: u32,
+    last: u32,
     /// The depth of the stack where it begins.
     depth: u32,
 }
@@ -760,7 +789,8 @@ impl Assembler<'_> {
     fn add_landing(&mut self, landing: Landing, limit: Option<u32>) -> Result<Pad, RewriteError> {
         let analysis = self.analysis;
         let unit = match landing {
-            Landing::After(unit) | Landing::At { unit, .. } | Landing::Own(unit) => unit,
+            Landing::After(unit) | Landing::Own(unit) => unit,
+            Landing::At { unit, .. } | Landing::Between { unit, .. } | Landing::Handler { unit, .. } => unit,
         };
         let refused = RewriteError::Landing(unit);
         let containing = |unit| analysis.containing(unit).ok_or(refused);
@@ -769,16 +799,18 @@ impl Assembler<'_> {
         let (label, depth) = match landing {
             Landing::After(_) if !instruction.row.goes_on() => return Err(refused),
             Landing::After(_) => (Label::Behind(k as u32), analysis.depth(k + 1)),
-            Landing::At { from, .. } if analysis.changes_line(containing(from)?, k) => {
-                (Label::Enter(k as u32), analysis.depth(k))
+            Landing::At { from, .. } => {
+                (self.label_of_target(containing(from)?, k as u32), analysis.depth(k))
             }
-            Landing::At { .. } => (Label::Past(k as u32), analysis.depth(k)),
+            Landing::Between { from, .. } => (self.label_between(containing(from)?, k), analysis.depth(k)),
+            Landing::Handler { from, .. } if analysis.changes_line_by_raising(containing(from)?, k) => {
+                (Label::Handled(k as u32), analysis.depth(k))
+            }
+            Landing::Handler { .. } => (Label::HandledPast(k as u32), analysis.depth(k)),
             Landing::Own(_) => (Label::Own(k as u32), analysis.depth(k)),
         };
-        if limit.is_some_and(|limit| depth + 2 > limit) {
-            return Err(refused);
-        }
-        self.stack_size = self.stack_size.max(depth + 2);
+        let room = limit.map_or(depth + 2, |limit| limit.min(depth + 2));
+        self.stack_size = self.stack_size.max(room);
         let first = self.items.len() as u32;
         for opcode in [PRECALL, CALL, POP_TOP, JUMP_BACKWARD_NO_INTERRUPT] {
             let row = facts(opcode).ok_or(refused)?;
@@ -789,13 +821,32 @@ impl Assembler<'_> {
         let stands_for = instruction.opcode_unit();
         let items = first as usize..self.items.len();
         self.blocks.push(BlockItems { items, stands_for, next: Next::Elsewhere });
-        Ok(Pad { first, depth: depth + 2 })
+        Ok(Pad { first, last: self.items.len() as u32 - 1, depth: depth + 2 })
+    }
+
+    /// Where the hooks on the way from one instruction to another begin.
+    fn label_between(&self, from: usize, to: usize) -> Label {
+        let instruction = &self.analysis.instructions[from];
+        let goes_on = instruction.row.goes_on() && from + 1 == to;
+        let jumps = instruction.target == to as u32;
+        match (goes_on, jumps) {
+            (true, false) => Label::Behind(from as u32),
+            (false, true) => self.label_of_jump(from),
+            // Which way it was is not known.
+            _ => self.label_of_target(from, to as u32),
+        }
     }
 
     /// The item that a label stands for; `None` for [`Label::Nowhere`].
     fn item(&self, label: Label) -> Option<usize> {
+        let handled = |label| match self.handled.get(&label) {
+            Some(&first) => Some(first as usize),
+            None => self.item(label),
+        };
         let item = match label {
             Label::Nowhere => return None,
+            Label::Handled(k) => return handled(Label::Enter(k)),
+            Label::HandledPast(k) => return handled(Label::Past(k)),
             Label::Edge(k) => self.edge_of[&k],
             Label::Enter(k) => self.parts[k as usize].enter,
             Label::Past(k) => self.parts[k as usize].past,
@@ -917,6 +968,7 @@ impl Assembler<'_> {
             hooks,
             gates: gates.collect(),
             landing: landing.as_ref().map(|pad| UnitIndex(starts[pad.first as usize])),
+            landing_past: landing.as_ref().map(|pad| UnitIndex(starts[pad.last as usize])),
             landing_depth: landing.map(|pad| pad.depth),
             code,
             units,
@@ -1124,7 +1176,8 @@ mod tests {
             assert!(matches!(analysis.assemble(&plan), Err(RewriteError::Landing(_))), "{landing:?}");
         }
         let plan = Plan { landing: Some(Landing::After(at(1))), stack_limit: Some(2), ..ALL };
-        assert_eq!(analysis.assemble(&plan).err(), Some(RewriteError::Landing(at(1))));
+        let tight = analysis.assemble(&plan).unwrap();
+        assert_eq!((tight.stack_size, tight.landing_depth), (3, Some(3)));
     }
 
     #[test]

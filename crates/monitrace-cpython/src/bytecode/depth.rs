@@ -22,13 +22,40 @@ pub(super) struct Guard {
     pub(super) alike: u32,
 }
 
-/// A loop, whose iterator lies on the stack as long as it goes on.
+/// A value that lies on the stack for a while.
 #[derive(Debug, Clone, Copy)]
-struct Loop {
-    /// How many slots of the stack are in use up to its iterator, that included.
+struct Held {
+    /// How many slots of the stack are in use up to it, itself included.
     depth: u32,
-    /// The index of the loop around it, or [`NONE`].
-    outer: u32,
+    /// The index of the one below it, or [`NONE`].
+    below: u32,
+}
+
+/// The values of one kind, and which of them is the topmost before each instruction.
+#[derive(Debug)]
+struct Holding {
+    /// Its index, or [`NONE`].
+    top_of: Vec<u32>,
+    values: Vec<Held>,
+}
+
+impl Holding {
+    /// The value or, if that is gone at such a depth, the topmost one below that is not.
+    fn within(&self, mut index: u32, depth: u32) -> u32 {
+        while let Some(candidate) = self.values.get(index as usize).filter(|it| it.depth > depth) {
+            index = candidate.below;
+        }
+        index
+    }
+
+    /// The value on top of a stack of such a depth, above the one with that index.
+    fn push(&mut self, below: u32, depth: u32) -> u32 {
+        if self.values.get(below as usize).is_some_and(|below| below.depth == depth) {
+            return below;
+        }
+        self.values.push(Held { depth, below });
+        self.values.len() as u32 - 1
+    }
 }
 
 /// What the walk finds before each instruction.
@@ -36,36 +63,28 @@ struct Loop {
 pub(super) struct Stacks {
     /// The depth, in slots, or [`UNREACHED`].
     pub(super) depths: Vec<u32>,
-    /// The index of the innermost loop, or [`NONE`].
-    loop_of: Vec<u32>,
-    loops: Vec<Loop>,
+    /// The iterators of the loops that go on.
+    loops: Holding,
+    /// The positions that are to be restored when an exception is raised again.
+    positions: Holding,
 }
 
 impl Stacks {
     /// How many slots of the stack the iterators take, of the loops that go on at instruction `k`, if no more
     /// than `depth` are in use.
     pub(super) fn kept_by_loops(&self, k: usize, depth: u32) -> u32 {
-        match self.loops.get(self.within(self.loop_of[k], depth) as usize) {
+        match self.loops.values.get(self.loops.within(self.loops.top_of[k], depth) as usize) {
             Some(innermost) => innermost.depth,
             None => 0,
         }
     }
 
-    /// The loop or, if that is over at such a depth, the innermost one around it that is not.
-    fn within(&self, mut index: u32, depth: u32) -> u32 {
-        while let Some(candidate) = self.loops.get(index as usize).filter(|it| it.depth > depth) {
-            index = candidate.outer;
-        }
-        index
-    }
-
-    /// The loop that goes on where its iterator is asked.
-    fn asking(&mut self, outer: u32, depth: u32) -> u32 {
-        if self.loops.get(outer as usize).is_some_and(|outer| outer.depth == depth) {
-            return outer;
-        }
-        self.loops.push(Loop { depth, outer });
-        self.loops.len() as u32 - 1
+    /// The slots of the stack, from its bottom, that hold positions if no more than `depth` are in use behind or
+    /// before instruction `k`.
+    pub(super) fn positions(&self, k: usize, depth: u32) -> impl Iterator<Item = u32> {
+        let top = self.positions.within(self.positions.top_of[k], depth);
+        let held = |index: u32| self.positions.values.get(index as usize);
+        std::iter::successors(held(top), move |it| held(it.below)).map(|it| it.depth - 1)
     }
 }
 
@@ -79,11 +98,13 @@ pub(super) fn stacks(
     stack_size: u32,
 ) -> Result<Stacks, RewriteError> {
     let count = instructions.len();
-    let mut stacks = Stacks { depths: vec![UNREACHED; count], loop_of: vec![NONE; count], loops: Vec::new() };
+    let holding = || Holding { top_of: vec![NONE; count], values: Vec::new() };
+    let mut stacks = Stacks { depths: vec![UNREACHED; count], loops: holding(), positions: holding() };
     let mut guard_seen = vec![false; guards.len()];
-    // Where paths go on, with what depth and in which loop. Each instruction is walked once, so this stays short.
-    let mut paths = vec![(0, 0, NONE)];
-    while let Some((from, mut depth, mut innermost)) = paths.pop() {
+    // Where paths go on, with what depth, in which loop and above which position. Each instruction is walked once,
+    // so this stays short.
+    let mut paths = vec![(0, 0, NONE, NONE)];
+    while let Some((from, mut depth, mut innermost, mut position)) = paths.pop() {
         let mut k: usize = from;
         loop {
             let Some(instruction) = instructions.get(k) else {
@@ -99,12 +120,14 @@ pub(super) fn stacks(
                 }
                 break;
             }
-            innermost = stacks.within(innermost, depth);
+            innermost = stacks.loops.within(innermost, depth);
             if matches!(instruction.opcode(), FOR_ITER | GET_ANEXT) {
-                innermost = stacks.asking(innermost, depth);
+                innermost = stacks.loops.push(innermost, depth);
             }
+            position = stacks.positions.within(position, depth);
             stacks.depths[k] = depth;
-            stacks.loop_of[k] = innermost;
+            stacks.loops.top_of[k] = innermost;
+            stacks.positions.top_of[k] = position;
 
             if guarded_by[k] != NONE {
                 let index = guarded_by[k] as usize;
@@ -113,12 +136,13 @@ pub(super) fn stacks(
                     return Err(wrong);
                 }
                 if !std::mem::replace(&mut guard_seen[index], true) {
-                    let handled_in = stacks.within(innermost, guard.depth);
-                    paths.push((
-                        guard.handler as usize,
-                        guard.depth + 1 + u32::from(guard.lasti),
-                        handled_in,
-                    ));
+                    let handled_in = stacks.loops.within(innermost, guard.depth);
+                    let mut restored = stacks.positions.within(position, guard.depth);
+                    if guard.lasti {
+                        restored = stacks.positions.push(restored, guard.depth + 1);
+                    }
+                    let depth = guard.depth + 1 + u32::from(guard.lasti);
+                    paths.push((guard.handler as usize, depth, handled_in, restored));
                 }
             }
             let after = |jumped| {
@@ -126,7 +150,7 @@ pub(super) fn stacks(
                 u32::try_from(after).map_err(|_| wrong)
             };
             if instruction.target != NONE {
-                paths.push((instruction.target as usize, after(true)?, innermost));
+                paths.push((instruction.target as usize, after(true)?, innermost, position));
             }
             if !instruction.row.goes_on() {
                 break;

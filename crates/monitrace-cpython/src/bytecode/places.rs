@@ -211,6 +211,12 @@ impl Analysis {
         self.stacks.kept_by_loops(k, untouched).max(for_handler)
     }
 
+    /// The slots of a frame's stack, from its bottom, that hold positions in its code: what raising again restores.
+    /// It stands at the instruction that contains this unit, and no more than `depth` slots are in use.
+    pub fn positions_on_stack(&self, unit: UnitIndex, depth: u32) -> impl Iterator<Item = u32> {
+        self.containing(unit).into_iter().flat_map(move |k| self.stacks.positions(k, depth))
+    }
+
     /// How many slots of the stack are as they were if an instruction raises.
     pub(super) fn untouched(&self, k: usize) -> u32 {
         let instruction = &self.instructions[k];

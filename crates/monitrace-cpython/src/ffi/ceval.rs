@@ -11,6 +11,7 @@ pub type FrameEvalFunction =
     unsafe extern "C" fn(*mut ThreadState, *mut InterpreterFrame, c_int) -> *mut PyObject;
 
 /// `PyTrace_CALL` … `PyTrace_OPCODE`.
+pub const PY_TRACE_EXCEPTION: c_int = 1;
 pub const PY_TRACE_LINE: c_int = 2;
 pub const PY_TRACE_RETURN: c_int = 3;
 pub const PY_TRACE_OPCODE: c_int = 7;

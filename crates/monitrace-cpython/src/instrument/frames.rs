@@ -8,28 +8,29 @@
 //! everything again. An armed frame further down the stack is reached through the frame that the loop
 //! above it will leave last: the hooks before its returns wake the mover.
 //!
+//! What is raised in an armed frame takes the ways of its old code. The interpreter shows it to the mover, which
+//! tells of it unless that code has a gate there.
+//!
 //! Left alone, because nothing can be moved safely: frames under another trace function, frames that
-//! have not reached RESUME, and those of callbacks. A loop that is left by an exception does not wake
-//! the mover; the frame below is then moved when the next function that it calls returns.
+//! have not reached RESUME, and those of callbacks.
 
-use super::records::{CodePtr, Instrumented, Original, Variant};
-use super::{code_to_run, registry};
+use super::records::{self, CodePtr, Instrumented, Original, Variant};
+use super::{code_to_run, gates, registry};
 use crate::bytecode::{self, Next, opcodes};
 use crate::ffi::ceval::{
-    _PyEval_EvalFrameDefault, _PyInterpreterState_GetEvalFrameFunc, PY_TRACE_LINE, PY_TRACE_OPCODE,
-    PY_TRACE_RETURN,
+    _PyEval_EvalFrameDefault, _PyInterpreterState_GetEvalFrameFunc, PY_TRACE_EXCEPTION, PY_TRACE_LINE,
+    PY_TRACE_OPCODE, PY_TRACE_RETURN,
 };
 use crate::ffi::code::{CODE_OFFSET, CodeUnit};
-use crate::ffi::frame::{
-    FRAME_OWNED_BY_GENERATOR, FRAME_OWNED_BY_THREAD, FRAME_SPECIALS_SIZE, InterpreterFrame, PyFrameObject,
-};
+use crate::ffi::frame::{FRAME_OWNED_BY_THREAD, FRAME_SPECIALS_SIZE, InterpreterFrame, PyFrameObject};
 use crate::ffi::genobject::{FRAME_EXECUTING, PyGenObject};
 use crate::ffi::pystate::{
     _PyThreadState_UncheckedGet, CFrame, PyFrame_GetBack, PyInterpreterState_ThreadHead,
     PyThreadState_GetFrame, PyThreadState_Next, ThreadState, TraceFunction,
 };
 use crate::ffi::traceback::PyTracebackObject;
-use monitrace_core::UnitIndex;
+use crate::host::Raised;
+use monitrace_core::{ByteOffset, UnitIndex};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -52,6 +53,17 @@ struct Armed {
     back: bool,
     /// A line to which it is to jump first.
     line: Option<Py<PyAny>>,
+    /// What is raised in it, until that is handled.
+    passing: Option<Passing>,
+    /// Tools are being told of that.
+    is_telling: bool,
+}
+
+/// An exception on its way through an armed frame.
+struct Passing {
+    exception: Py<PyAny>,
+    /// Where it was raised, if tools are told of it by the mover: the code has no gate there.
+    told_at: Option<ByteOffset>,
 }
 
 /// A frame on its way: it has left its old code and has not reached the new.
@@ -59,9 +71,11 @@ struct Landing {
     thread: usize,
     /// What the evaluation loop still reads constants from.
     left: Py<PyAny>,
-    /// On the way back: where to go on in the original, and the value on top of the stack, which the
-    /// landing function returns.
-    back: Option<(usize, Py<PyAny>)>,
+    /// What was taken off the frame's stack, which has no room otherwise, from the bottom up. The landing function
+    /// returns the topmost.
+    kept: Vec<Option<Py<PyAny>>>,
+    /// Where the frame goes on; 0: where it calls the landing function.
+    next: usize,
 }
 
 #[derive(Default)]
@@ -119,6 +133,13 @@ unsafe fn original_unit(frame: *mut InterpreterFrame) -> Option<UnitIndex> {
 unsafe fn is_at_hook(frame: *mut InterpreterFrame) -> bool {
     // SAFETY: prev_instr points into the frame's code, or one unit before it.
     let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
+    let is_telling = |armed: &Armed| {
+        // SAFETY: a held frame object.
+        armed.is_telling && unsafe { (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame == frame }
+    };
+    if movements().armed.iter().any(is_telling) {
+        return true;
+    }
     Instrumented::of(code).is_some_and(|copy| {
         copy.shown_elsewhere() == frame
             || copy.rewritten().hooks.iter().any(|hook| unit == (hook.unit.0 + u32::from(hook.skip)) as isize)
@@ -197,7 +218,7 @@ fn make(py: Python<'_>, original: &Rc<Original>, variant: Variant) -> PyResult<O
 
 /// Moves every frame of every thread, or sees to it that it is moved as soon as it goes on.
 pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
-    drop_finished(py);
+    drop_needless(py);
     let mut frames = Vec::new();
     for_each_frame(|thread, cframe, frame, executing| frames.push((thread, cframe, frame, executing)));
     // SAFETY: a current thread exists.
@@ -259,10 +280,23 @@ unsafe fn wakes_mover(frame: *mut InterpreterFrame) -> bool {
 /// # Safety
 /// The frame is live and complete.
 unsafe fn is_called_by_armed(frame: *mut InterpreterFrame) -> bool {
-    // SAFETY: see above; what called it is live, too.
+    // SAFETY: see above.
+    unsafe { !(*frame).is_entry && stands_on_armed(frame) }
+}
+
+/// Whether the frame below waits for the mover: its caller in the same loop or below C code, or what iterates it.
+///
+/// # Safety
+/// The frame is live and on a thread's stack.
+unsafe fn stands_on_armed(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: see above; what it stands on is live, too. The flag is set while a frame is armed; most are told
+    // apart by it.
     unsafe {
-        let caller = (*frame).previous;
-        !(*frame).is_entry && !caller.is_null() && is_armed(caller)
+        let below = (*frame).previous;
+        !below.is_null()
+            && !(*below).frame_obj.is_null()
+            && (*(*below).frame_obj).f_trace_opcodes != 0
+            && is_armed(below)
     }
 }
 
@@ -362,7 +396,7 @@ unsafe fn exchange_code(py: Python<'_>, frame: *mut InterpreterFrame, copy: Py<P
         let code: CodePtr = copy.as_ptr().cast();
         let Some(record) = Instrumented::of(code) else { return Ok(()) };
         let Some(unit) = record.rewritten().resume_after(unit) else { return Ok(()) };
-        retarget_tracebacks(py, frame, 1, |offset| record.copy_offset(offset))?;
+        retarget_positions(py, frame, 1, |offset| record.copy_offset(offset))?;
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
         (*frame).prev_instr = units(code).add(unit.0 as usize);
         ffi::Py_DECREF(before.cast());
@@ -423,7 +457,16 @@ unsafe fn await_turn(
             None => {
                 let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, 1);
                 let thread = thread as usize;
-                movements.armed.push(Armed { thread, frame_object, from, f_trace_opcodes, back, line: None });
+                movements.armed.push(Armed {
+                    thread,
+                    frame_object,
+                    from,
+                    f_trace_opcodes,
+                    back,
+                    line: None,
+                    passing: None,
+                    is_telling: false,
+                });
                 ARMED.store(movements.armed.len(), Relaxed);
             }
         }
@@ -504,23 +547,48 @@ unsafe fn frame_object(
     }
 }
 
-/// Forgets armed frames that ended without the mover being told.
-fn drop_finished(py: Python<'_>) {
+/// Forgets armed frames that ended without the mover being told and, if no events are set, those that wait for it.
+fn drop_needless(py: Python<'_>) {
+    let is_off = registry().interest().is_empty();
     let mut live = Vec::new();
     for_each_frame(|_, _, frame, _| live.push(frame));
-    let finished: Vec<Armed> = {
+    let needless: Vec<Armed> = {
         let mut movements = movements();
-        let (keep, finished) = std::mem::take(&mut movements.armed).into_iter().partition(|armed| {
+        let (keep, needless) = std::mem::take(&mut movements.armed).into_iter().partition(|armed| {
             // SAFETY: a held frame object.
-            live.contains(&unsafe { (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame })
+            let frame = unsafe { (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame };
+            let is_needed = !is_off || armed.back || armed.line.is_some() || armed.is_telling;
+            is_needed && live.contains(&frame)
         });
         movements.armed = keep;
         ARMED.store(movements.armed.len(), Relaxed);
-        finished
+        needless
     };
-    for armed in finished {
-        armed.frame_object.drop_ref(py);
+    if !needless.is_empty() && ARMED.load(Relaxed) == 0 {
+        stop_tracing();
     }
+    for armed in needless {
+        // SAFETY: a held frame object.
+        unsafe {
+            (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_trace_opcodes = armed.f_trace_opcodes;
+        }
+        armed.forget(py);
+    }
+}
+
+/// Takes the mover out of all threads and their loops.
+fn stop_tracing() {
+    for_each_frame(|thread, cframe, _, _| {
+        // SAFETY: live, see for_each_frame.
+        unsafe {
+            if (*thread).c_tracefunc.is_some_and(is_mover) {
+                (*thread).c_tracefunc = None;
+            }
+            if (*thread).c_tracefunc.is_none() && (*thread).c_profilefunc.is_none() {
+                (*cframe).use_tracing = 0;
+            }
+        }
+    });
 }
 
 /// Whether this frame waits for the mover.
@@ -531,9 +599,8 @@ pub(super) fn is_armed(frame: *mut InterpreterFrame) -> bool {
     })
 }
 
-/// Whether the frame that runs a hook was called by an armed frame of the same loop, or is a generator
-/// that an armed frame iterates: that frame goes on when this one returns or yields. Costs one load as
-/// long as no frame is armed.
+/// Whether an armed frame goes on when the frame that runs a hook is left. Costs one load as long as no frame is
+/// armed.
 pub(super) fn caller_is_armed() -> bool {
     if ARMED.load(Relaxed) == 0 {
         return false;
@@ -541,47 +608,54 @@ pub(super) fn caller_is_armed() -> bool {
     // SAFETY: called by a hook: the current thread runs Python code, and frames of its stack are live.
     unsafe {
         let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
-        if frame.is_null() || ((*frame).is_entry && (*frame).owner != FRAME_OWNED_BY_GENERATOR) {
-            return false;
-        }
-        let caller = (*frame).previous;
-        // The flag is set while a frame is armed; most callers are told apart by it.
-        !caller.is_null()
-            && !(*caller).frame_obj.is_null()
-            && (*(*caller).frame_obj).f_trace_opcodes != 0
-            && is_armed(caller)
+        !frame.is_null() && stands_on_armed(frame)
     }
 }
 
 /// Has the mover run in this loop and, when the loop is left, in the one below: on leaving, ceval.c
-/// copies `use_tracing` down. Does nothing unless a frame of the thread waits for it.
+/// copies `use_tracing` down.
 pub(super) fn wake() {
     // SAFETY: called by a hook: the current thread runs Python code.
     unsafe {
         let thread = _PyThreadState_UncheckedGet();
-        if movements().armed.iter().any(|armed| armed.thread == thread as usize)
-            && (*thread).c_tracefunc.is_none_or(is_mover)
-        {
+        if (*thread).c_tracefunc.is_none_or(is_mover) {
             (*thread).c_tracefunc = Some(mover);
             (*(*thread).cframe).use_tracing = 255;
         }
     }
 }
 
-/// Translates the offsets of tracebacks of a frame that is about to run other code. `place` turns an
-/// offset in the original into one in that code. Walks the heap if more than `holders` hold the frame's
-/// object.
+/// Translates what is noted of positions in a frame that is about to run other code: on its stack, and in its
+/// tracebacks. `place` turns an offset in the original into one in that code. Walks the heap if more than
+/// `holders` hold the frame's object.
 ///
 /// # Safety
 /// The frame is live and complete.
-unsafe fn retarget_tracebacks(
+unsafe fn retarget_positions(
     py: Python<'_>,
     frame: *mut InterpreterFrame,
     holders: ffi::Py_ssize_t,
     place: impl Fn(i32) -> i32,
 ) -> PyResult<()> {
-    // SAFETY: see above; objects that the collector knows are live, and tracebacks hold their frame.
+    // SAFETY: see above; objects that the collector knows are live, and tracebacks hold their frame. The stack is
+    // in memory, and owns what it holds.
     unsafe {
+        let old = Instrumented::of((*frame).f_code);
+        let translate = |offset| place(old.map_or(offset, |copy| copy.original_offset(offset)));
+        if let Some(unit) = original_unit(frame) {
+            let bottom = (*(*frame).f_code).co_nlocalsplus;
+            let depth = ((*frame).stacktop - bottom) as u32;
+            let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>().add(bottom as usize);
+            for index in records::positions_on_stack(py, original_of((*frame).f_code), unit, depth)? {
+                let slot = stack.add(index as usize);
+                if (*slot).is_null() || ffi::PyLong_CheckExact(*slot) == 0 {
+                    continue;
+                }
+                let offset = translate(ffi::PyLong_AsLong(*slot) as i32 * 2);
+                let value = Bound::from_owned_ptr_or_err(py, ffi::PyLong_FromLong((offset / 2).into()))?;
+                drop(Bound::from_owned_ptr(py, slot.replace(value.into_ptr())));
+            }
+        }
         let object = (*frame).frame_obj;
         if object.is_null() || ffi::Py_REFCNT(object.cast()) <= holders {
             return Ok(());
@@ -592,10 +666,7 @@ unsafe fn retarget_tracebacks(
             }
             let traceback = candidate.as_ptr().cast::<PyTracebackObject>();
             if (*traceback).tb_frame == object {
-                let lasti = (*traceback).tb_lasti;
-                let original =
-                    Instrumented::of((*frame).f_code).map_or(lasti, |copy| copy.original_offset(lasti));
-                (*traceback).tb_lasti = place(original);
+                (*traceback).tb_lasti = translate((*traceback).tb_lasti);
             }
         }
     }
@@ -607,15 +678,144 @@ unsafe extern "C" fn mover(
     _object: *mut ffi::PyObject,
     frame_object: *mut PyFrameObject,
     what: c_int,
-    _argument: *mut ffi::PyObject,
+    argument: *mut ffi::PyObject,
 ) -> c_int {
     Python::attach(|py| {
-        let moved = catch_unwind(AssertUnwindSafe(|| on_trace(py, frame_object, what)));
-        if let Ok(Err(error)) = moved {
-            error.write_unraisable(py, None);
+        let moved = catch_unwind(AssertUnwindSafe(|| {
+            if what == PY_TRACE_EXCEPTION {
+                return on_exception(py, frame_object, argument);
+            }
+            let told = if what == PY_TRACE_RETURN && argument.is_null() {
+                on_unwind(py, frame_object)
+            } else {
+                Ok(())
+            };
+            if let Err(error) = on_trace(py, frame_object, what) {
+                error.write_unraisable(py, None);
+            }
+            told
+        }));
+        match moved {
+            Ok(Err(raised)) => {
+                raised.0.restore(py);
+                -1
+            }
+            _ => 0,
         }
+    })
+}
+
+/// Something is raised in an armed frame. Without a gate it would reach the next instruction that the mover sees
+/// untold; so the mover tells of it.
+fn on_exception(
+    py: Python<'_>,
+    frame_object: *mut PyFrameObject,
+    argument: *mut ffi::PyObject,
+) -> Result<(), Raised> {
+    // SAFETY: the interpreter gives the exception's type, value and traceback; the frame is what the loop
+    // executes on the current thread, and stands where that was raised.
+    unsafe {
+        let frame = (*frame_object).f_frame;
+        let old = Instrumented::of((*frame).f_code);
+        if !is_armed(frame) {
+            // Behind a trace function the interpreter goes on tracing, whatever is called next. What leaves a frame
+            // for an armed one passes a gate, which wakes the mover again, if there is room for gates.
+            if old.is_some_and(Instrumented::has_gates) || !stands_on_armed(frame) {
+                (*_PyThreadState_UncheckedGet()).c_tracefunc = None;
+            }
+            return Ok(());
+        }
+        let exception = ffi::PyTuple_GET_ITEM(argument, 1);
+        if ffi::PyExceptionInstance_Check(exception) == 0 || ends_loop(frame, exception) {
+            return Ok(());
+        }
+        let unit = (*frame).prev_instr.offset_from(units((*frame).f_code)) as u32;
+        let has_gate = old.is_some_and(|old| old.rewritten().has_gate_for(unit));
+        let Some(at) = original_unit(frame) else { return Ok(()) };
+        let is_noted = with_armed(frame_object, |armed| {
+            armed.from = at;
+            armed.is_telling = !has_gate;
+            !armed.back
+        });
+        if is_noted != Some(true) {
+            return Ok(());
+        }
+        let mut exception = Bound::from_borrowed_ptr(py, exception).unbind();
+        let before = exception.as_ptr();
+        let told_at = (!has_gate).then(|| ByteOffset::from(at));
+        if let Some(at) = told_at {
+            let traceback = ffi::PyTuple_GET_ITEM(argument, 2);
+            if ffi::PyTraceBack_Check(traceback) != 0 {
+                // The interpreter does this where it is handled; callbacks see it before.
+                ffi::PyException_SetTraceback(before, traceback);
+            }
+            unmuted(|| gates::raised_without(py, frame, &mut exception, at));
+        }
+        let replaced = exception.as_ptr() != before;
+        let mut passing = Some(Passing { exception: exception.clone_ref(py), told_at });
+        with_armed(frame_object, |armed| {
+            armed.is_telling = false;
+            std::mem::swap(&mut armed.passing, &mut passing);
+        });
+        if let Some(older) = passing {
+            older.exception.drop_ref(py);
+        }
+        if replaced {
+            return Err(Raised(PyErr::from_value(exception.into_bound(py))));
+        }
+        exception.drop_ref(py);
+    }
+    Ok(())
+}
+
+/// An armed frame is left by an exception: tells of that if the mover has told that it was raised.
+fn on_unwind(py: Python<'_>, frame_object: *mut PyFrameObject) -> Result<(), Raised> {
+    let passing = with_armed(frame_object, |armed| {
+        armed.is_telling = true;
+        armed.passing.take()
     });
-    0
+    let Some(Passing { mut exception, told_at }) = passing.flatten() else { return Ok(()) };
+    let before = exception.as_ptr();
+    if let Some(at) = told_at {
+        // SAFETY: the frame is the thread's newest, which is about to go.
+        unmuted(|| unsafe { gates::left_without(py, (*frame_object).f_frame, &mut exception, at) });
+    }
+    if exception.as_ptr() != before {
+        return Err(Raised(PyErr::from_value(exception.into_bound(py))));
+    }
+    exception.drop_ref(py);
+    Ok(())
+}
+
+/// Whether an exception does nothing but end the loop that a frame is in.
+///
+/// # Safety
+/// The frame is live and stands where the exception was raised.
+unsafe fn ends_loop(frame: *mut InterpreterFrame, exception: *mut ffi::PyObject) -> bool {
+    // SAFETY: see above.
+    unsafe {
+        let opcode = (*(*frame).prev_instr).to_le_bytes()[0];
+        matches!(opcode, opcodes::FOR_ITER | opcodes::SEND)
+            && ffi::PyErr_GivenExceptionMatches(exception, ffi::PyExc_StopIteration) != 0
+    }
+}
+
+/// Does something with what is noted of a frame, if it is armed. It must run no code of the program.
+fn with_armed<T>(frame_object: *mut PyFrameObject, change: impl FnOnce(&mut Armed) -> T) -> Option<T> {
+    let mut movements = movements();
+    movements.armed.iter_mut().find(|armed| armed.frame_object.as_ptr() == frame_object.cast()).map(change)
+}
+
+/// Lets tools be told of something in the mover, for which the interpreter has muted the thread.
+fn unmuted<T>(tell: impl FnOnce() -> T) -> T {
+    // SAFETY: the mover runs on the current thread, which was muted once by its caller.
+    unsafe {
+        let thread = _PyThreadState_UncheckedGet();
+        (*thread).tracing -= 1;
+        let told = tell();
+        (*thread).tracing += 1;
+        told
+    }
 }
 
 fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> PyResult<()> {
@@ -643,19 +843,28 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
         {
             super::identity::jump(py, frame_object, line.bind(py))?;
         }
-        let landed = match (what, armed.back) {
-            (PY_TRACE_RETURN, _) => true,
-            (_, false) => land(py, thread, frame, &armed)?,
-            (_, true) => land_back(py, thread, frame)?,
+        let way = way_in(frame, &armed);
+        let landed = match (what, armed.back, way) {
+            (PY_TRACE_RETURN, _, _) => true,
+            (_, true, _) => land_back(py, thread, frame)?,
+            (_, false, Some(way)) => land(py, thread, frame, way)?,
+            (_, false, None) => false,
         };
         if !landed {
             // No room at this instruction: try the next.
-            if let Some(unit) = original_unit(frame) {
+            let mut passed = None;
+            if let (Some(_), Some(unit)) = (way, original_unit(frame)) {
                 armed.from = unit;
+                passed = armed.passing.take();
             }
-            let mut movements = movements();
-            movements.armed.push(armed);
-            ARMED.store(movements.armed.len(), Relaxed);
+            {
+                let mut movements = movements();
+                movements.armed.push(armed);
+                ARMED.store(movements.armed.len(), Relaxed);
+            }
+            if let Some(passed) = passed {
+                passed.exception.drop_ref(py);
+            }
             return Ok(());
         }
         (*frame_object).f_trace_opcodes = armed.f_trace_opcodes;
@@ -663,8 +872,18 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
         // landing, or the next frame that leaves its loop, puts ours back if it is still needed.
         (*thread).c_tracefunc = None;
     }
-    armed.frame_object.drop_ref(py);
+    armed.forget(py);
     Ok(())
+}
+
+impl Armed {
+    /// Lets go of what it holds. May run code of the program.
+    fn forget(self, py: Python<'_>) {
+        if let Some(passing) = self.passing {
+            passing.exception.drop_ref(py);
+        }
+        self.frame_object.drop_ref(py);
+    }
 }
 
 /// Points the executing frame at the landing pad of a copy of its own. False if it does not fit.
@@ -675,7 +894,7 @@ unsafe fn land(
     py: Python<'_>,
     thread: *mut ThreadState,
     frame: *mut InterpreterFrame,
-    armed: &Armed,
+    way: bytecode::Landing,
 ) -> PyResult<bool> {
     // SAFETY: see on_trace; stack sizes are checked before anything is written.
     unsafe {
@@ -687,13 +906,16 @@ unsafe fn land(
         }
         let code = (*frame).f_code;
         let old = Instrumented::of(code);
-        let Some(way) = way_in(frame, armed.from) else { return Ok(false) };
         let depth = (*frame).stacktop - (*code).co_nlocalsplus;
         let end = frame
             .cast::<*mut ffi::PyObject>()
             .add(FRAME_SPECIALS_SIZE + (*code).co_nlocalsplus as usize + (*code).co_stacksize as usize);
         let grows = (*frame).owner == FRAME_OWNED_BY_THREAD && end == (*thread).datastack_top;
-        if !grows && depth + 2 > (*code).co_stacksize {
+        // Without room for two more values, so many are taken off meanwhile.
+        let keeps = if grows { 0 } else { (depth + 2 - (*code).co_stacksize).max(0) };
+        let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
+        let top = stack.add((*frame).stacktop as usize);
+        if keeps > depth || (keeps > 0 && (*top.sub(1)).is_null()) {
             return Ok(false);
         }
         let variant = Variant {
@@ -719,21 +941,27 @@ unsafe fn land(
             }
             (*thread).datastack_top = (*thread).datastack_top.add(growth);
         }
-        retarget_tracebacks(py, frame, 2, |offset| record.copy_offset(offset))?;
-        let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
-        stack.add((*frame).stacktop as usize).write(ptr::null_mut());
-        stack.add((*frame).stacktop as usize + 1).write(function.into_ptr());
-        (*frame).stacktop += 2;
+        retarget_positions(py, frame, 2, |offset| record.copy_offset(offset))?;
+        let bottom = top.sub(keeps as usize);
+        let kept = (0..keeps as usize).map(|i| Bound::from_owned_ptr_or_opt(py, *bottom.add(i)));
+        let kept: Vec<_> = kept.map(|value| value.map(Bound::unbind)).collect();
+        bottom.write(ptr::null_mut());
+        bottom.add(1).write(function.into_ptr());
+        (*frame).stacktop += 2 - keeps;
+        let start = units(new_code).add(pad.0 as usize);
+        // The pad drops what it is given, unless that is the frame's own.
+        let past = rewritten.landing_past.filter(|_| keeps > 0);
+        let next = past.map_or(0, |past| units(new_code).add(past.0 as usize) as usize);
         if let Some(call) = old.and_then(|old| old.calls().take(frame)) {
             match way {
                 bytecode::Landing::Own(_) | bytecode::Landing::After(_) => record.adopt_call(py, call),
-                bytecode::Landing::At { .. } => call.forget(py),
+                _ => call.forget(py),
             }
         }
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
-        (*frame).prev_instr = units(new_code).add(pad.0 as usize);
+        (*frame).prev_instr = start;
         let left = Bound::from_owned_ptr(py, before.cast()).unbind();
-        movements().landing.push(Landing { thread: thread as usize, left, back: None });
+        movements().landing.push(Landing { thread: thread as usize, left, kept, next });
     }
     Ok(true)
 }
@@ -743,15 +971,26 @@ unsafe fn land(
 ///
 /// # Safety
 /// See [`on_trace`].
-unsafe fn way_in(frame: *mut InterpreterFrame, from: UnitIndex) -> Option<bytecode::Landing> {
+unsafe fn way_in(frame: *mut InterpreterFrame, armed: &Armed) -> Option<bytecode::Landing> {
     // SAFETY: prev_instr points at the instruction that is about to run, in the frame's code.
     let unit = unsafe { (*frame).prev_instr.offset_from(units((*frame).f_code)) };
     let unit = UnitIndex(u32::try_from(unit).ok()?);
+    let from = armed.from;
     // SAFETY: as above.
-    match Instrumented::of(unsafe { (*frame).f_code }) {
-        None => Some(bytecode::Landing::At { unit, from }),
+    let copy = Instrumented::of(unsafe { (*frame).f_code });
+    let enters = |unit| match &armed.passing {
+        Some(_) if copy.is_none_or(|copy| !copy.tells_of_handling(unit)) => {
+            bytecode::Landing::Handler { unit, from }
+        }
+        None if copy.is_none_or(|copy| !copy.tells_of_ways_from(from)) => {
+            bytecode::Landing::Between { unit, from }
+        }
+        _ => bytecode::Landing::At { unit, from },
+    };
+    match copy {
+        None => Some(enters(unit)),
         Some(copy) => match copy.rewritten().next(unit) {
-            Next::Instruction(unit) => Some(bytecode::Landing::At { unit, from }),
+            Next::Instruction(unit) => Some(enters(unit)),
             Next::Own(unit) => Some(bytecode::Landing::Own(unit)),
             Next::Behind(unit) => Some(bytecode::Landing::After(unit)),
             Next::Elsewhere => None,
@@ -787,7 +1026,7 @@ unsafe fn land_back(
         let Some(unit) = original_unit(frame) else { return Ok(false) };
         let function = landing_function(py)?;
         let original = copy.original().code();
-        retarget_tracebacks(py, frame, 2, |offset| offset)?;
+        retarget_positions(py, frame, 2, |offset| offset)?;
         let value = Bound::from_owned_ptr(py, top.replace(ptr::null_mut())).unbind();
         top.add(1).write(function.into_ptr());
         (*frame).stacktop += 1;
@@ -800,7 +1039,8 @@ unsafe fn land_back(
         movements().landing.push(Landing {
             thread: thread as usize,
             left: Bound::from_owned_ptr(py, before.cast()).unbind(),
-            back: Some((units(original).add(unit.0 as usize) as usize, value)),
+            kept: vec![Some(value)],
+            next: units(original).add(unit.0 as usize) as usize,
         });
     }
     Ok(true)
@@ -819,7 +1059,7 @@ static CALL_NOTHING: [CodeUnit; 7] = {
 /// # Errors
 /// `RuntimeError` naming a frame that cannot be moved; nothing has been moved then.
 pub(super) fn restore_all(py: Python<'_>, generators: &[*mut PyGenObject]) -> PyResult<()> {
-    drop_finished(py);
+    drop_needless(py);
     let mut waiting = Vec::new();
     let mut executing = Vec::new();
     for_each_frame(|thread, cframe, frame, is_executing| {
@@ -860,7 +1100,7 @@ pub(super) fn restore_all(py: Python<'_>, generators: &[*mut PyGenObject]) -> Py
                 continue;
             };
             let original = copy.original().code();
-            retarget_tracebacks(py, frame, 1, |offset| offset)?;
+            retarget_positions(py, frame, 1, |offset| offset)?;
             ffi::Py_INCREF(original.cast());
             let before = std::mem::replace(&mut (*frame).f_code, original);
             (*frame).prev_instr = units(original).add(unit.0 as usize);
@@ -949,9 +1189,19 @@ unsafe extern "C" fn landed(_hook: *mut ffi::PyObject) -> c_int {
         let frame = (*(*thread).cframe).current_frame;
         if let Some(landing) = landing {
             landing.left.drop_ref(py);
-            if let Some((next, top)) = landing.back {
-                (*(*frame).previous).prev_instr = (next as *mut CodeUnit).wrapping_sub(1);
+            let moved = (*frame).previous;
+            if landing.next != 0 {
+                (*moved).prev_instr = (landing.next as *mut CodeUnit).wrapping_sub(1);
+            }
+            let mut kept = landing.kept;
+            if let Some(top) = kept.pop().flatten() {
                 value = top;
+            }
+            for below in kept {
+                let slot = (&raw mut (*moved).localsplus).cast::<*mut ffi::PyObject>();
+                let below = below.map_or(ptr::null_mut(), Py::into_ptr);
+                slot.add((*moved).stacktop as usize).write(below);
+                (*moved).stacktop += 1;
             }
         }
         (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>().write(value.into_ptr());

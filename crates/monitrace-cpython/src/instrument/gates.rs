@@ -4,8 +4,8 @@
 //! A gate raises nothing by itself: what a callback raises takes the place of the exception that passes, as in
 //! CPython 3.14. It must leave the frame's stack as the rewriter made it.
 
-use super::hook::{Hook, as_object};
-use super::records::{Instrumented, ThrownLine};
+use super::hook::as_object;
+use super::records::{Instrumented, Original, ThrownLine};
 use super::stops;
 use crate::bytecode::RAISING;
 use crate::bytecode::opcodes::{
@@ -23,7 +23,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 /// On the way of an exception: tells what it is for this frame.
-pub(super) fn fire(hook: &Hook, py: Python<'_>, record: &Instrumented) {
+pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
     // SAFETY: the current thread has a frame when Python code runs; if that frame runs our code object, then
     // it stands at one of its gates, where the stack holds what the rewriter says. `prev_instr` may be moved
     // to another unit of the same code: the loop does not read it before it has written it again.
@@ -41,7 +41,7 @@ pub(super) fn fire(hook: &Hook, py: Python<'_>, record: &Instrumented) {
         let raised_at = ffi::PyLong_AsLong(lasti) as u32;
         (*frame).prev_instr = record.units().add(raised_at as usize);
         record.show_elsewhere(frame);
-        let mut passing = Passing { hook, py, record, frame, exception };
+        let mut passing = Passing { py, original: record.original(), frame, exception };
         let at = record.rewritten().original_unit(UnitIndex(raised_at));
         let opcode = (*(*frame).prev_instr).to_le_bytes()[0];
         // A `raise` that finds nothing to raise again raises something new, and has just been added to its
@@ -68,6 +68,58 @@ pub(super) fn fire(hook: &Hook, py: Python<'_>, record: &Instrumented) {
             stops::raised(py, frame, as_object(&*exception));
         }
         record.show_elsewhere(ptr::null_mut());
+    }
+}
+
+/// Something is raised in a frame whose code has no gate for it: tells what one would.
+///
+/// # Safety
+/// The frame is the thread's newest and stands where the exception was raised.
+pub(super) unsafe fn raised_without(
+    py: Python<'_>,
+    frame: *mut InterpreterFrame,
+    exception: &mut Py<PyAny>,
+    at: ByteOffset,
+) {
+    // SAFETY: see above.
+    unsafe { in_passing(py, frame, exception, |passing| passing.tell_raised(at, false)) };
+}
+
+/// It leaves the frame.
+///
+/// # Safety
+/// As above.
+pub(super) unsafe fn left_without(
+    py: Python<'_>,
+    frame: *mut InterpreterFrame,
+    exception: &mut Py<PyAny>,
+    at: ByteOffset,
+) {
+    // SAFETY: see above.
+    unsafe {
+        in_passing(py, frame, exception, |passing| {
+            passing.tell(Event::PyUnwind, at);
+        });
+        stops::raised(py, frame, exception);
+    }
+}
+
+/// # Safety
+/// As above.
+unsafe fn in_passing(
+    py: Python<'_>,
+    frame: *mut InterpreterFrame,
+    exception: &mut Py<PyAny>,
+    tell: impl FnOnce(&mut Passing<'_, '_>),
+) {
+    // SAFETY: see above. A Py is the pointer to its object.
+    unsafe {
+        let code = (*frame).f_code;
+        let code = Instrumented::of(code).map_or(code, |copy| copy.original().code());
+        if let Some(original) = Original::known(code) {
+            let exception = ptr::from_mut(exception).cast();
+            tell(&mut Passing { py, original: &original, frame, exception });
+        }
     }
 }
 
@@ -105,9 +157,8 @@ fn raising_offset(at: UnitIndex, opcode: u8) -> ByteOffset {
 
 /// An exception that passes a gate.
 struct Passing<'a, 'py> {
-    hook: &'a Hook,
     py: Python<'py>,
-    record: &'a Instrumented,
+    original: &'a Original,
     /// Stands where it was raised.
     frame: *mut InterpreterFrame,
     /// Where the frame keeps it.
@@ -122,29 +173,36 @@ impl Passing<'_, '_> {
         if thrown && self.tell(Event::PyThrow, ByteOffset(offset.0 + 2)) {
             self.add_traceback();
         }
-        if let Some(call) = self.record.calls().take(self.frame) {
+        // SAFETY: the frame is live.
+        let record = Instrumented::of(unsafe { (*self.frame).f_code });
+        if let Some(record) = record
+            && let Some(call) = record.calls().take(self.frame)
+        {
             // SAFETY: the call is noted with this copy, which owns its hooks.
             let place = unsafe { (*call.hook).place() };
-            if let Err(raised) = call.end(self.py, self.record, Event::CRaise) {
+            if let Err(raised) = call.end(self.py, record, Event::CRaise) {
                 self.replace(raised);
                 self.add_traceback();
             }
             // The hook behind the call was kept for this one and is not reached.
-            if let Some(behind) = self.record.hook_at(place + 1) {
-                behind.switch_off_unless_wanted(self.record);
+            if let Some(behind) = record.hook_at(place + 1) {
+                behind.switch_off_unless_wanted(record);
             }
         }
         self.tell(Event::Raise, offset);
-        if thrown && let Some(line) = self.record.thrown_line(offset) {
-            self.tell_line(line);
+        if thrown
+            && let Some(record) = record
+            && let Some(line) = record.thrown_line(offset)
+        {
+            self.tell_line(record, line);
         }
     }
 
     /// Tells of the line that begins when it is thrown into a generator that waits for another. What a callback
     /// raises there is raised on that line.
-    fn tell_line(&mut self, line: ThrownLine) {
+    fn tell_line(&mut self, record: &Instrumented, line: ThrownLine) {
         match self.fire(line.place, Event::Line, line.offset, Some(line.line)) {
-            Ok(_) => self.record.switch_off_gates_unless_wanted(self.py),
+            Ok(_) => record.switch_off_gates_unless_wanted(self.py),
             Err(raised) => {
                 self.replace(raised);
                 self.add_traceback();
@@ -172,15 +230,18 @@ impl Passing<'_, '_> {
         offset: ByteOffset,
         line: Option<u32>,
     ) -> Result<Reply, Raised> {
-        let scope = self.record.scope();
+        let scope = self.original.scope();
         super::monitor().enter(scope);
         if scope.state(place).active().is_empty() {
             return Ok(Reply::Continue);
         }
-        // SAFETY: the frame owns the exception; the code is borrowed as the hook's own site does.
-        let (exception, code) =
-            unsafe { (as_object(&*self.exception), ptr::read(&raw const self.hook.site().code)) };
-        let site = Site { code, position: OnceCell::new(), id: self.hook.site().id, destination: None };
+        // SAFETY: the frame owns the exception and keeps its code, which is borrowed as a hook's site does.
+        let (exception, code) = unsafe {
+            let code = Bound::from_owned_ptr(self.py, self.original.code().cast()).unbind();
+            (as_object(&*self.exception), code)
+        };
+        let id = Some(self.original.id());
+        let site = Site { code, position: OnceCell::new(), id, destination: None };
         let site = Borrowed(ManuallyDrop::new(site));
         let payload = line.map_or(Payload::Exception(exception), Payload::Line);
         let firing: Firing<'_, CPython> = Firing { event, offset, code: &site.0, payload };

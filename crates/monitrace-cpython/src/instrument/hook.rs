@@ -177,6 +177,17 @@ impl Hook {
         self.event == Event::StopIteration && self.side == Side::Taken
     }
 
+    /// Whether it stands in front of a handler.
+    pub(super) fn is_of_handling(&self) -> bool {
+        self.side == Side::Handler
+    }
+
+    /// Whether it stands on one of the ways that lead away from its instruction.
+    pub(super) fn is_on_a_way(&self) -> bool {
+        self.side == Side::Taken
+            || (self.side == Side::Behind && matches!(self.event, Event::BranchLeft | Event::BranchRight))
+    }
+
     pub(super) fn offset(&self) -> ByteOffset {
         self.offset
     }
@@ -234,13 +245,13 @@ impl Hook {
     fn fire(&self, py: Python<'_>) -> c_int {
         // SAFETY: the record clears this pointer before it goes away, and the GIL is held.
         let Some(record) = (unsafe { self.record.get().as_ref() }) else { return 0 };
-        if self.wakes_mover || (super::frames::caller_is_armed() && self.may_leave(record)) {
+        if super::frames::caller_is_armed() && (self.wakes_mover || self.may_leave(record)) {
             super::frames::wake();
         }
         super::monitor().enter(record.scope());
         let told = match self.event {
             _ if self.side == Side::Raising => {
-                gates::fire(self, py, record);
+                gates::fire(py, record);
                 Ok(())
             }
             Event::ExceptionHandled => {

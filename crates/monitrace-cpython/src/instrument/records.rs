@@ -224,7 +224,7 @@ pub(super) struct Variant {
     pub(super) stack_limit: Option<u32>,
     /// Where a running frame enters it.
     pub(super) landing: Option<Landing>,
-    /// Its frame is the last that its evaluation loop leaves: each return and yield wakes the mover.
+    /// Its frame is the last that its evaluation loop leaves: each return, yield and exception wakes the mover.
     pub(super) wakes_mover: bool,
 }
 
@@ -281,7 +281,7 @@ impl Instrumented {
         }
         let plan = Plan {
             wanted: &|place| needs(places[place].event) || wakes(places[place].event),
-            gates: events.intersects(GATED) || !thrown_lines.is_empty(),
+            gates: events.intersects(GATED) || !thrown_lines.is_empty() || variant.wakes_mover,
             stack_limit: variant.stack_limit,
             landing: variant.landing,
         };
@@ -493,6 +493,11 @@ impl Instrumented {
         index.ok().and_then(|index| self.hooks().nth(index))
     }
 
+    /// Whether what is raised passes gates.
+    pub(super) fn has_gates(&self) -> bool {
+        !self.gate.is_null()
+    }
+
     /// Whether its frames are left behind a hook, unless by an exception.
     pub(super) fn has_hooks_at_exits(&self) -> bool {
         self.has_hooks_at_exits
@@ -507,6 +512,18 @@ impl Instrumented {
     pub(super) fn has_all_of(&self, other: &Instrumented) -> bool {
         self.rewritten.gates.len() >= other.rewritten.gates.len()
             && other.hooks().all(|hook| self.hook_at(hook.place()).is_some())
+    }
+
+    /// Whether it has a hook for what is handled by this instruction.
+    pub(super) fn tells_of_handling(&self, unit: UnitIndex) -> bool {
+        let offset = ByteOffset::from(unit);
+        self.hooks().any(|hook| hook.is_of_handling() && hook.offset() == offset)
+    }
+
+    /// Whether it has hooks on the ways that lead away from this instruction.
+    pub(super) fn tells_of_ways_from(&self, unit: UnitIndex) -> bool {
+        let offset = ByteOffset::from(unit);
+        self.hooks().any(|hook| hook.is_on_a_way() && hook.offset() == offset)
     }
 
     /// The hook that a loop passes when it ends, by the unit of the instruction that asks its iterator.
@@ -717,6 +734,21 @@ pub(super) fn branches_of(py: Python<'_>, code: CodePtr) -> PyResult<Vec<Branch>
         (*left, *right) = (left.or(sides.0), right.or(sides.1));
     }
     Ok(branches.into_iter().filter_map(|(from, (left, right))| Some((from, left?, right?))).collect())
+}
+
+/// The slots of a frame's stack that hold positions: see [`Analysis::positions_on_stack`].
+pub(super) fn positions_on_stack(
+    py: Python<'_>,
+    code: CodePtr,
+    unit: UnitIndex,
+    depth: u32,
+) -> PyResult<Vec<u32>> {
+    // SAFETY: a live code object, whose exception table is bytes.
+    if unsafe { ffi::Py_SIZE((*code).co_exceptiontable) } == 0 {
+        return Ok(Vec::new());
+    }
+    let analysis = analyse(py, code)?;
+    Ok(analysis.map_or_else(Vec::new, |analysis| analysis.positions_on_stack(unit, depth).collect()))
 }
 
 /// Decodes a code object's bytes. `None` if the rewriter refuses them.
