@@ -1048,3 +1048,26 @@ def test_a_position_that_is_to_be_restored_is_moved_with_its_frame(tool: Tool) -
     with_events = last_line(leave)
     tool.set(0)
     assert with_events == without
+
+
+def test_the_end_of_a_disabled_call_is_told_in_a_frame_that_is_moved(tool: Tool) -> None:
+    def run() -> None:
+        sorted([1], key=switch)
+
+    def switch(*_: object) -> int:
+        tool.set(tool.events.CALL | tool.events.LINE | tool.events.INSTRUCTION)
+        return 0
+
+    def call(code: types.CodeType, *_: object) -> object:
+        return tool.monitoring.DISABLE if code is run.__code__ else None
+
+    def end(code: types.CodeType, *_: object) -> None:
+        ended.append(code)
+
+    ended: list[types.CodeType] = []
+    tool.monitoring.register_callback(TOOL, tool.events.CALL, call)
+    tool.monitoring.register_callback(TOOL, tool.events.C_RETURN, end)
+    tool.set(tool.events.CALL)
+    run()
+    tool.set(0)
+    assert ended.count(run.__code__) == 1

@@ -375,8 +375,10 @@ impl Instrumented {
         // SAFETY: the copy that the call was noted with is still there.
         let place = unsafe { (*call.hook).place() };
         match (self.hook_at(place), self.hook_at(place + 1)) {
-            (Some(hook), Some(_)) => {
+            (Some(hook), Some(behind)) => {
                 call.hook = hook;
+                // It is off if the call was disabled when it began, whose end is told all the same.
+                self.switch_on(behind);
                 if let Some(older) = self.calls.begin(call) {
                     older.forget(py);
                 }
