@@ -911,7 +911,15 @@ def test_a_position_that_is_restored_by_reraising_starts_no_line(tool: Tool) -> 
     assert tool.names("one_line") == ["PY_START", "LINE"]
 
 
-LATE = ("RAISE", "EXCEPTION_HANDLED", "PY_UNWIND", "BRANCH_LEFT", "BRANCH_RIGHT", "INSTRUCTION")
+LATE = (
+    "RAISE",
+    "EXCEPTION_HANDLED",
+    "PY_UNWIND",
+    "BRANCH_LEFT",
+    "BRANCH_RIGHT",
+    "STOP_ITERATION",
+    "INSTRUCTION",
+)
 
 
 @contextmanager
@@ -1005,6 +1013,31 @@ def test_the_branch_in_which_events_are_set(tool: Tool) -> None:
         with late(tool, branch) as (switch, told):
             assert branch(Condition(answer)) == answer
         assert told[:2] == [event, "INSTRUCTION"]
+
+
+def test_the_end_of_a_loop_in_which_events_are_set(tool: Tool) -> None:
+    def loop(numbers: Iterator[int]) -> None:
+        for _ in numbers:
+            pass
+
+    def generator() -> Generator[int, None, None]:
+        yield 0
+        switch()
+
+    class Ending:
+        def __iter__(self) -> "Ending":
+            return self
+
+        def __next__(self) -> int:
+            switch()
+            raise StopIteration
+
+    with late(tool, loop) as (switch, told):
+        loop(generator())
+    assert told[:3] == ["STOP_ITERATION", "BRANCH_RIGHT", "INSTRUCTION"]
+    with late(tool, loop) as (switch, told):
+        loop(Ending())
+    assert told[:3] == ["RAISE", "BRANCH_RIGHT", "INSTRUCTION"]
 
 
 def test_a_full_stack_is_no_reason_to_miss_an_instruction(tool: Tool) -> None:

@@ -611,6 +611,11 @@ pub(super) fn branches_of(py: Python<'_>, code: CodePtr) -> PyResult<Vec<Branch>
     Ok(branches.into_iter().filter_map(|(from, (left, right))| Some((from, left?, right?))).collect())
 }
 
+/// See [`Analysis::depth_before`].
+pub(super) fn depth_before(py: Python<'_>, code: CodePtr, unit: UnitIndex) -> Option<u32> {
+    analyse(py, code).ok().flatten()?.depth_before(unit)
+}
+
 /// The slots of a frame's stack that hold positions: see [`Analysis::positions_on_stack`].
 pub(super) fn positions_on_stack(
     py: Python<'_>,
