@@ -1093,7 +1093,15 @@ def test_nothing_is_traced_while_a_frame_waits_to_be_moved(tool: Tool, names: tu
     assert not any(seen)
 
 
-LATE = ("RAISE", "EXCEPTION_HANDLED", "PY_UNWIND", "BRANCH_LEFT", "BRANCH_RIGHT", "INSTRUCTION")
+LATE = (
+    "RAISE",
+    "EXCEPTION_HANDLED",
+    "PY_UNWIND",
+    "BRANCH_LEFT",
+    "BRANCH_RIGHT",
+    "STOP_ITERATION",
+    "INSTRUCTION",
+)
 
 
 @contextmanager
@@ -1189,6 +1197,31 @@ def test_the_branch_in_which_events_are_set(tool: Tool) -> None:
         assert told[:2] == [event, "INSTRUCTION"]
 
 
+def test_the_end_of_a_loop_in_which_events_are_set(tool: Tool) -> None:
+    def loop(numbers: Iterator[int]) -> None:
+        for _ in numbers:
+            pass
+
+    def generator() -> Generator[int, None, None]:
+        yield 0
+        switch()
+
+    class Ending:
+        def __iter__(self) -> "Ending":
+            return self
+
+        def __next__(self) -> int:
+            switch()
+            raise StopIteration
+
+    with late(tool, loop) as (switch, told):
+        loop(generator())
+    assert told[:3] == ["STOP_ITERATION", "BRANCH_RIGHT", "INSTRUCTION"]
+    with late(tool, loop) as (switch, told):
+        loop(Ending())
+    assert told[:3] == ["RAISE", "BRANCH_RIGHT", "INSTRUCTION"]
+
+
 def test_a_full_stack_is_no_reason_to_miss_an_instruction(tool: Tool) -> None:
     def generator() -> Generator[int, None, None]:
         yield 0
@@ -1230,3 +1263,26 @@ def test_a_position_that_is_to_be_restored_is_moved_with_its_frame(tool: Tool) -
     with_events = last_line(leave)
     tool.set(0)
     assert with_events == without
+
+
+def test_the_end_of_a_disabled_call_is_told_in_a_frame_that_is_moved(tool: Tool) -> None:
+    def run() -> None:
+        sorted([1], key=switch)
+
+    def switch(*_: object) -> int:
+        tool.set(tool.events.CALL | tool.events.LINE | tool.events.INSTRUCTION)
+        return 0
+
+    def call(code: types.CodeType, *_: object) -> object:
+        return tool.monitoring.DISABLE if code is run.__code__ else None
+
+    def end(code: types.CodeType, *_: object) -> None:
+        ended.append(code)
+
+    ended: list[types.CodeType] = []
+    tool.monitoring.register_callback(TOOL, tool.events.CALL, call)
+    tool.monitoring.register_callback(TOOL, tool.events.C_RETURN, end)
+    tool.set(tool.events.CALL)
+    run()
+    tool.set(0)
+    assert ended.count(run.__code__) == 1

@@ -15,7 +15,7 @@
 //! have not reached RESUME, and those of callbacks.
 
 use super::records::{self, CodePtr, Instrumented, Original, Variant};
-use super::{code_to_run, gates, registry};
+use super::{code_to_run, gates, registry, stops};
 use crate::bytecode::{self, Next, opcodes};
 use crate::ffi::ceval::{
     _PyEval_EvalFrameDefault, _PyInterpreterState_GetEvalFrameFunc, PY_TRACE_EXCEPTION, PY_TRACE_LINE,
@@ -30,7 +30,7 @@ use crate::ffi::pystate::{
 };
 use crate::ffi::traceback::PyTracebackObject;
 use crate::host::Raised;
-use monitrace_core::{ByteOffset, UnitIndex};
+use monitrace_core::{ByteOffset, Event, UnitIndex};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -57,6 +57,8 @@ struct Armed {
     passing: Option<Passing>,
     /// Tools are being told of that.
     is_telling: bool,
+    /// How the loop has just ended in which it asks an iterator: see `stops`.
+    stop: Option<(Event, Py<PyAny>)>,
 }
 
 /// An exception on its way through an armed frame.
@@ -104,7 +106,7 @@ pub(super) fn is_generator_type(kind: *mut ffi::PyTypeObject) -> bool {
         || kind == &raw mut ffi::PyAsyncGen_Type
 }
 
-fn units(code: CodePtr) -> *mut CodeUnit {
+pub(super) fn units(code: CodePtr) -> *mut CodeUnit {
     code.cast::<u8>().wrapping_add(CODE_OFFSET).cast()
 }
 
@@ -466,6 +468,7 @@ unsafe fn await_turn(
                     line: None,
                     passing: None,
                     is_telling: false,
+                    stop: None,
                 });
                 ARMED.store(movements.armed.len(), Relaxed);
             }
@@ -806,6 +809,24 @@ fn with_armed<T>(frame_object: *mut PyFrameObject, change: impl FnOnce(&mut Arme
     movements.armed.iter_mut().find(|armed| armed.frame_object.as_ptr() == frame_object.cast()).map(change)
 }
 
+/// Notes how a loop of an armed frame has ended.
+pub(super) fn note_end(py: Python<'_>, frame: *const InterpreterFrame, event: Event, exception: Py<PyAny>) {
+    let mut stop = Some((event, exception));
+    {
+        let mut movements = movements();
+        // SAFETY: a held frame object.
+        let object = |armed: &Armed| unsafe {
+            (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame.cast_const() == frame
+        };
+        if let Some(armed) = movements.armed.iter_mut().find(|armed| object(armed)) {
+            std::mem::swap(&mut armed.stop, &mut stop);
+        }
+    }
+    if let Some((_, older)) = stop {
+        older.drop_ref(py);
+    }
+}
+
 /// Lets tools be told of something in the mover, for which the interpreter has muted the thread.
 fn unmuted<T>(tell: impl FnOnce() -> T) -> T {
     // SAFETY: the mover runs on the current thread, which was muted once by its caller.
@@ -847,7 +868,7 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
         let landed = match (what, armed.back, way) {
             (PY_TRACE_RETURN, _, _) => true,
             (_, true, _) => land_back(py, thread, frame)?,
-            (_, false, Some(way)) => land(py, thread, frame, way)?,
+            (_, false, Some(way)) => land(py, thread, frame, way, armed.stop.take())?,
             (_, false, None) => false,
         };
         if !landed {
@@ -882,6 +903,9 @@ impl Armed {
         if let Some(passing) = self.passing {
             passing.exception.drop_ref(py);
         }
+        if let Some((_, exception)) = self.stop {
+            exception.drop_ref(py);
+        }
         self.frame_object.drop_ref(py);
     }
 }
@@ -895,6 +919,7 @@ unsafe fn land(
     thread: *mut ThreadState,
     frame: *mut InterpreterFrame,
     way: bytecode::Landing,
+    stop: Option<(Event, Py<PyAny>)>,
 ) -> PyResult<bool> {
     // SAFETY: see on_trace; stack sizes are checked before anything is written.
     unsafe {
@@ -957,6 +982,12 @@ unsafe fn land(
                 bytecode::Landing::Own(_) | bytecode::Landing::After(_) => record.adopt_call(py, call),
                 _ => call.forget(py),
             }
+        }
+        if let (Some((event, exception)), bytecode::Landing::Between { from, .. }) = (stop, way)
+            && let Some(unit) = rewritten.copy_unit(from)
+            && let Some(hook) = record.hook_of_end(unit.0)
+        {
+            stops::note(py, record, hook, frame, event, exception);
         }
         let before = std::mem::replace(&mut (*frame).f_code, copy.into_ptr().cast());
         (*frame).prev_instr = start;

@@ -458,8 +458,10 @@ impl Instrumented {
         // SAFETY: the copy that the call was noted with is still there.
         let place = unsafe { (*call.hook).place() };
         match (self.hook_at(place), self.hook_at(place + 1)) {
-            (Some(hook), Some(_)) => {
+            (Some(hook), Some(behind)) => {
                 call.hook = hook;
+                // It is off if the call was disabled when it began, whose end is told all the same.
+                self.switch_on(behind);
                 if let Some(older) = self.calls.begin(call) {
                     older.forget(py);
                 }
@@ -734,6 +736,11 @@ pub(super) fn branches_of(py: Python<'_>, code: CodePtr) -> PyResult<Vec<Branch>
         (*left, *right) = (left.or(sides.0), right.or(sides.1));
     }
     Ok(branches.into_iter().filter_map(|(from, (left, right))| Some((from, left?, right?))).collect())
+}
+
+/// See [`Analysis::depth_before`].
+pub(super) fn depth_before(py: Python<'_>, code: CodePtr, unit: UnitIndex) -> Option<u32> {
+    analyse(py, code).ok().flatten()?.depth_before(unit)
 }
 
 /// The slots of a frame's stack that hold positions: see [`Analysis::positions_on_stack`].

@@ -4,13 +4,14 @@
 //! goes on. So who ends notes it with the copy that the loop runs, and opens the hook that the loop then
 //! passes. What is noted must be what this very loop was told: an iterator in C may swallow the end of another.
 
+use super::frames::units;
 use super::hook::Hook;
-use super::records::Instrumented;
+use super::records::{self, Instrumented};
 use crate::bytecode::opcodes::{FOR_ITER, SEND};
 use crate::ffi::code::CodeUnit;
 use crate::ffi::frame::{FRAME_OWNED_BY_GENERATOR, InterpreterFrame};
 use crate::ffi::genobject::PyGenObject;
-use monitrace_core::{Event, EventSet};
+use monitrace_core::{Event, EventSet, UnitIndex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::cell::RefCell;
@@ -63,11 +64,11 @@ impl Stops {
     }
 }
 
-/// What a frame asks for its next item: the loop's instruction, its hook and the iterator, which is borrowed.
+/// What a frame asks for its next item: the loop's hook and the iterator, which is borrowed.
 struct Asking<'a> {
     frame: *mut InterpreterFrame,
-    record: &'a Instrumented,
-    hook: &'a Hook,
+    /// `None` if the frame has yet to be moved to a copy that has one.
+    hook: Option<(&'a Instrumented, &'a Hook)>,
     iterator: *mut ffi::PyObject,
 }
 
@@ -76,7 +77,7 @@ impl Asking<'_> {
     ///
     /// # Safety
     /// The frame is live and its thread's newest.
-    unsafe fn by_caller_of<'a>(frame: *mut InterpreterFrame) -> Option<Asking<'a>> {
+    unsafe fn by_caller_of<'a>(py: Python<'_>, frame: *mut InterpreterFrame) -> Option<Asking<'a>> {
         // SAFETY: frames further down the stack are live; prev_instr points into the code, whose record lives
         // as long; the stack of a frame that executes such an instruction holds the iterator where the
         // rewriter found it.
@@ -85,17 +86,28 @@ impl Asking<'_> {
             if caller.is_null() {
                 return None;
             }
-            let record = Instrumented::of((*caller).f_code)?;
+            let record = Instrumented::of((*caller).f_code);
             let unit: CodeUnit = *(*caller).prev_instr;
             let opcode = unit.to_le_bytes()[0];
             if !matches!(opcode, FOR_ITER | SEND) {
                 return None;
             }
-            let unit = (*caller).prev_instr.offset_from(record.units()) as u32;
-            let hook = record.hook_of_end(unit)?;
-            let slot = (*record.code()).co_nlocalsplus as usize + hook.depth() - usize::from(opcode == SEND);
+            let unit = (*caller).prev_instr.offset_from(units((*caller).f_code)) as u32;
+            let hook = record.and_then(|record| Some((record, record.hook_of_end(unit)?)));
+            let depth = match hook {
+                Some((_, hook)) => hook.depth(),
+                None if super::frames::is_armed(caller) => {
+                    let unit = UnitIndex(unit);
+                    let unit = record.map_or(unit, |record| record.rewritten().original_unit(unit));
+                    let code = record.map_or((*caller).f_code, |record| record.original().code());
+                    records::depth_before(py, code, unit)?.checked_sub(1)? as usize
+                }
+                None => return None,
+            };
+            let slot = ((*(*caller).f_code).co_nlocalsplus as usize + depth)
+                .checked_sub(usize::from(opcode == SEND))?;
             let iterator = *(&raw const (*caller).localsplus).cast::<*mut ffi::PyObject>().add(slot);
-            (!iterator.is_null()).then_some(Asking { frame: caller, record, hook, iterator })
+            (!iterator.is_null()).then_some(Asking { frame: caller, hook, iterator })
         }
     }
 
@@ -115,12 +127,26 @@ impl Asking<'_> {
     }
 
     fn note(&self, py: Python<'_>, event: Event, exception: Py<PyAny>) {
-        let stop = Stop { frame: self.frame, hook: self.hook, event, exception };
-        if let Some(older) = self.record.stops().add(stop) {
-            older.exception.drop_ref(py);
+        match self.hook {
+            Some((record, hook)) => note(py, record, hook, self.frame, event, exception),
+            None => super::frames::note_end(py, self.frame, event, exception),
         }
-        self.record.switch_on(self.hook);
     }
+}
+
+/// Notes how the loop of a frame has ended, for the hook that it passes next.
+pub(super) fn note(
+    py: Python<'_>,
+    record: &Instrumented,
+    hook: &Hook,
+    frame: *const InterpreterFrame,
+    event: Event,
+    exception: Py<PyAny>,
+) {
+    if let Some(older) = record.stops().add(Stop { frame, hook, event, exception }) {
+        older.exception.drop_ref(py);
+    }
+    record.switch_on(hook);
 }
 
 /// A frame is left by an exception, which is borrowed: notes it if that ends a loop.
@@ -133,7 +159,7 @@ pub(super) unsafe fn raised(py: Python<'_>, frame: *mut InterpreterFrame, except
         if ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), ffi::PyExc_StopIteration) == 0 {
             return;
         }
-        if let Some(asking) = Asking::by_caller_of(frame).filter(Asking::passes_on) {
+        if let Some(asking) = Asking::by_caller_of(py, frame).filter(Asking::passes_on) {
             asking.note(py, Event::Raise, exception.clone_ref(py));
         }
     }
@@ -153,7 +179,7 @@ pub(super) unsafe fn returned(
         if (*frame).owner != FRAME_OWNED_BY_GENERATOR {
             return Ok(());
         }
-        let Some(asking) = Asking::by_caller_of(frame) else { return Ok(()) };
+        let Some(asking) = Asking::by_caller_of(py, frame) else { return Ok(()) };
         let generator = frame.cast::<u8>().sub(offset_of!(PyGenObject, gi_iframe)).cast::<ffi::PyObject>();
         let event = if asking.iterator == generator {
             Event::StopIteration
