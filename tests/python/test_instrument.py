@@ -1154,6 +1154,22 @@ def test_an_exception_that_ends_the_call_in_which_events_are_set(tool: Tool) -> 
     assert told == ["RAISE", "PY_UNWIND"]
 
 
+def test_an_exception_that_ends_several_calls_in_which_events_are_set(tool: Tool) -> None:
+    def outer() -> None:
+        sorted([1], key=inner)
+
+    def inner(*_: object) -> None:
+        sorted([1], key=fail)
+
+    def fail(*_: object) -> None:
+        switch()
+        raise ValueError
+
+    with late(tool, outer) as (switch, told), pytest.raises(ValueError):  # noqa: PT011
+        outer()
+    assert told == ["RAISE", "PY_UNWIND"]
+
+
 def test_a_callback_raises_in_place_of_an_exception_that_ends_the_call_in_which_events_are_set(
     tool: Tool,
 ) -> None:

@@ -889,9 +889,13 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
             return Ok(());
         }
         (*frame_object).f_trace_opcodes = armed.f_trace_opcodes;
-        // The interpreter turns tracing on again behind us as long as there is a trace function; the
-        // landing, or the next frame that leaves its loop, puts ours back if it is still needed.
-        (*thread).c_tracefunc = None;
+        // The interpreter turns tracing on again behind us as long as there is a trace function. The landing puts
+        // ours back if it is still needed; a frame that is left has none, and below it others may wait.
+        let is_left = what == PY_TRACE_RETURN;
+        let waits = || movements().armed.iter().any(|other| other.thread == armed.thread);
+        if !(is_left && waits()) {
+            (*thread).c_tracefunc = None;
+        }
     }
     armed.forget(py);
     Ok(())
