@@ -1045,6 +1045,23 @@ def test_trace_functions_see_throws_as_without_events(tool: Tool) -> None:
     assert [line for _, name, line in tool.told if name == "passes"] == [10, 10]
 
 
+def test_a_start_whose_callback_sets_more_events_is_told_once(tool: Tool) -> None:
+    told: list[tuple[str, int]] = []
+
+    def on_start(code: types.CodeType, offset: int) -> None:
+        if code.co_filename == "<string>":
+            told.append(("PY_START", offset))
+            tool.monitoring.set_local_events(TOOL, code, tool.events.LINE)
+
+    tool.register("PY_START", on_start)
+    tool.register("LINE", lambda _, line: told.append(("LINE", line)))
+    code = compile("first = 1\nsecond = 2\n", "<string>", "exec")
+    tool.set(tool.events.PY_START)
+    exec(code, {})
+    tool.monitoring.set_local_events(TOOL, code, 0)
+    assert told == [("PY_START", 0), ("LINE", 1), ("LINE", 2)]
+
+
 def is_traced() -> bool:
     """Whether the interpreter's loop looks for a trace function before each instruction."""
     state = ctypes.pythonapi.PyThreadState_Get

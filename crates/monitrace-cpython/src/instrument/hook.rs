@@ -184,8 +184,7 @@ impl Hook {
 
     /// Whether it stands on one of the ways that lead away from its instruction.
     pub(super) fn is_on_a_way(&self) -> bool {
-        self.side == Side::Taken
-            || (self.side == Side::Behind && matches!(self.event, Event::BranchLeft | Event::BranchRight))
+        matches!(self.side, Side::Taken | Side::Behind)
     }
 
     pub(super) fn offset(&self) -> ByteOffset {
