@@ -51,21 +51,12 @@ def stops_of_3_14(habit: str, folder: Path) -> tuple[str, Path]:
     return done.stdout, only
 
 
-def of_habit(habit: str) -> object:
-    """A habit as a parameter, with what is known to be wrong with it."""
-    late = pytest.mark.xfail(
-        sys.version_info < (3, 12),
-        reason="a generator in the middle of a call has no room to be moved before its next line",
-    )
-    return pytest.param(habit, marks=[late] if habit == "asked" else [])
-
-
 @pytest.mark.skipif(
     (3, 12) <= sys.version_info < (3, 14),
     reason="the interpreter makes the events itself, and others than 3.14 where something is thrown",
 )
 @over_monitrace
-@pytest.mark.parametrize("habit", [of_habit(habit) for habit in debugger.HABITS])
+@pytest.mark.parametrize("habit", debugger.HABITS)
 def test_same_stops(habit: str, way: Way, folder: Path) -> None:
     variables = {}
     if sys.version_info < (3, 14):

@@ -1062,6 +1062,30 @@ def test_a_start_whose_callback_sets_more_events_is_told_once(tool: Tool) -> Non
     assert told == [("PY_START", 0), ("LINE", 1), ("LINE", 2)]
 
 
+def test_a_frame_that_waits_to_be_moved_keeps_its_own_flags(tool: Tool) -> None:
+    def look() -> None:
+        tool.set()
+        frame = sys._getframe(1)
+        seen.append(frame.f_trace_opcodes)
+        frame.f_trace_opcodes = True
+        seen.append(frame.f_trace_opcodes)
+        frame.f_trace_opcodes = False
+        seen.append(frame.f_trace_opcodes)
+        with pytest.raises(TypeError, match="attribute value type must be bool"):
+            frame.f_trace_opcodes = 1  # type: ignore[assignment]
+
+    def waits() -> None:
+        look()
+        seen.append(sys._getframe().f_trace_opcodes)
+
+    seen: list[bool] = []
+    waits()
+    tool.set(0)
+    assert seen == [False, True, False, False]
+    first = next(line for _, name, line in tool.told if name == "waits")
+    assert first - waits.__code__.co_firstlineno == 2
+
+
 def is_traced() -> bool:
     """Whether the interpreter's loop looks for a trace function before each instruction."""
     state = ctypes.pythonapi.PyThreadState_Get
@@ -1175,10 +1199,10 @@ def test_an_exception_that_ends_several_calls_in_which_events_are_set(tool: Tool
     def outer() -> None:
         sorted([1], key=inner)
 
-    def inner(*_: object) -> None:
+    def inner(*_: object) -> Any:
         sorted([1], key=fail)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object) -> Any:
         switch()
         raise ValueError
 

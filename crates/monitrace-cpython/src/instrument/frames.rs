@@ -197,20 +197,22 @@ fn for_each_frame(mut visit: impl FnMut(*mut ThreadState, *mut CFrame, *mut Inte
     }
 }
 
-/// Whether a frame's code is to be exchanged, and for what.
+/// Whether a frame's code is to be exchanged, and for what: to tell of events, or to wake the mover for the frame
+/// below.
 ///
 /// # Safety
 /// The frame is live.
 unsafe fn wanted(py: Python<'_>, frame: *mut InterpreterFrame) -> PyResult<Option<Rc<Original>>> {
     // SAFETY: as above.
-    let code = unsafe { (*frame).f_code };
+    let (code, is_to_wake) = unsafe { ((*frame).f_code, stands_on_armed(frame)) };
     let interest = registry().interest();
-    if Instrumented::of(code).is_some_and(|copy| copy.events().contains(interest)) {
-        return Ok(None);
+    if let Some(copy) = Instrumented::of(code).filter(|copy| copy.events().contains(interest)) {
+        let wakes = copy.has_hooks_at_exits() && copy.has_gates();
+        return Ok((is_to_wake && !wakes).then(|| Rc::clone(copy.original())));
     }
     match code_to_run(py, original_of(code))? {
-        Some(_) => Original::of(py, original_of(code)).map(Some),
-        None => Ok(None),
+        None if !is_to_wake => Ok(None),
+        _ => Original::of(py, original_of(code)).map(Some),
     }
 }
 
@@ -260,7 +262,6 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
                     // It has no room for all hooks while others stand on it: it is moved when it goes on.
                     await_turn(py, thread, frame, false);
                 }
-                None if is_called_by_armed(frame) => trace_loop(thread, cframe),
                 None => {}
             }
         }
@@ -299,20 +300,6 @@ unsafe fn stands_on_armed(frame: *mut InterpreterFrame) -> bool {
             && !(*below).frame_obj.is_null()
             && (*(*below).frame_obj).f_trace_opcodes != 0
             && is_armed(below)
-    }
-}
-
-/// Has the mover run in a loop until that is left: nothing in its code wakes it.
-///
-/// # Safety
-/// A loop of the thread.
-unsafe fn trace_loop(thread: *mut ThreadState, cframe: *mut CFrame) {
-    // SAFETY: see above.
-    unsafe {
-        if ARMED.load(Relaxed) > 0 && (*thread).c_tracefunc.is_none_or(is_mover) {
-            (*thread).c_tracefunc = Some(mover);
-            (*cframe).use_tracing = 255;
-        }
     }
 }
 
@@ -423,13 +410,6 @@ unsafe fn arm(
             return false;
         }
         (*thread).c_tracefunc = Some(mover);
-        // A loop that is left passes its own flag on to the one below, and where only some code is
-        // instrumented nothing in it wakes the mover.
-        let mut above = if registry().lock().covers_all { cframe } else { (*thread).cframe };
-        while above != cframe && !above.is_null() {
-            (*above).use_tracing = 255;
-            above = (*above).previous;
-        }
         (*cframe).use_tracing = 255;
     }
     true
@@ -825,6 +805,22 @@ pub(super) fn note_end(py: Python<'_>, frame: *const InterpreterFrame, event: Ev
     if let Some((_, older)) = stop {
         older.drop_ref(py);
     }
+}
+
+/// What the program has set for an armed frame, whose flag the mover needs; `None` for any other.
+pub(super) fn own_trace_opcodes(frame_object: *mut PyFrameObject) -> Option<bool> {
+    with_armed(frame_object, |armed| armed.f_trace_opcodes != 0)
+}
+
+/// The program has just set the flag of a frame.
+///
+/// # Safety
+/// A live frame object.
+pub(super) unsafe fn note_trace_opcodes(frame_object: *mut PyFrameObject) {
+    with_armed(frame_object, |armed| {
+        // SAFETY: see above.
+        armed.f_trace_opcodes = unsafe { std::mem::replace(&mut (*frame_object).f_trace_opcodes, 1) };
+    });
 }
 
 /// Lets tools be told of something in the mover, for which the interpreter has muted the thread.

@@ -52,8 +52,9 @@ const FRAME_CODE: usize = 1;
 const FRAME_LASTI: usize = 2;
 const FRAME_LINENO: usize = 3;
 const TRACEBACK_LINENO: usize = 5;
+const FRAME_TRACE_OPCODES: usize = 9;
 
-static ATTRIBUTES: [Attribute; 9] = [
+static ATTRIBUTES: [Attribute; 10] = [
     Attribute { kind: function_type, name: c"__code__", get: function_code, set: Some(set_function_code) },
     Attribute { kind: frame_type, name: c"f_code", get: frame_code, set: None },
     Attribute { kind: frame_type, name: c"f_lasti", get: frame_lasti, set: None },
@@ -63,6 +64,12 @@ static ATTRIBUTES: [Attribute; 9] = [
     Attribute { kind: generator_type, name: c"gi_code", get: generator_code, set: None },
     Attribute { kind: coroutine_type, name: c"cr_code", get: generator_code, set: None },
     Attribute { kind: async_generator_type, name: c"ag_code", get: generator_code, set: None },
+    Attribute {
+        kind: frame_type,
+        name: c"f_trace_opcodes",
+        get: frame_trace_opcodes,
+        set: Some(set_frame_trace_opcodes),
+    },
 ];
 
 /// What an attribute was before.
@@ -131,7 +138,7 @@ fn patch_one(py: Python<'_>, attribute: &Attribute) -> PyResult<Before> {
             let definition = Box::into_raw(Box::new(ffi::PyGetSetDef {
                 name: attribute.name.as_ptr(),
                 get: Some(attribute.get),
-                set: None,
+                set: attribute.set,
                 doc: ptr::null(),
                 closure: ptr::null_mut(),
             }));
@@ -253,6 +260,40 @@ unsafe extern "C" fn set_function_code(
 unsafe extern "C" fn frame_code(object: *mut ffi::PyObject, closure: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: a getter of frames.
     unsafe { shown(own_get(FRAME_CODE, object, closure)) }
+}
+
+unsafe extern "C" fn frame_trace_opcodes(object: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: a getter of frames.
+    unsafe {
+        let frame = object.cast::<PyFrameObject>();
+        let flag = frames::own_trace_opcodes(frame).unwrap_or((*frame).f_trace_opcodes != 0);
+        ffi::PyBool_FromLong(flag.into())
+    }
+}
+
+unsafe extern "C" fn set_frame_trace_opcodes(
+    object: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    _: *mut c_void,
+) -> c_int {
+    let before = PATCHES.lock().unwrap_or_else(PoisonError::into_inner)[FRAME_TRACE_OPCODES];
+    // SAFETY: a setter of frames, called with the GIL held. The interpreter's own descriptor is a member's, which
+    // checks the value.
+    unsafe {
+        let set = match before {
+            Some(Before::Descriptor(own)) => (*ffi::Py_TYPE(own)).tp_descr_set.map(|set| (set, own)),
+            _ => None,
+        };
+        let Some((set, descriptor)) = set else {
+            ffi::PyErr_SetString(ffi::PyExc_SystemError, c"monitrace: patched twice".as_ptr());
+            return -1;
+        };
+        let result = set(descriptor, object, value);
+        if result == 0 {
+            frames::note_trace_opcodes(object.cast());
+        }
+        result
+    }
 }
 
 /// The copy that a frame runs, if it runs one.
