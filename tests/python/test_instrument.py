@@ -6,6 +6,7 @@
 import copy
 import cProfile
 import ctypes
+import dis
 import faulthandler
 import functools
 import gc
@@ -1043,6 +1044,44 @@ def test_trace_functions_see_throws_as_without_events(tool: Tool) -> None:
     assert look() == plain
     tool.set(0)
     assert [line for _, name, line in tool.told if name == "passes"] == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("call", "good", "bad"),
+    [
+        ("int(x)", "1", "one"),
+        ("len(x)", "x", 1),
+        ("isinstance(1, x)", int, 1),
+        ("[1].index(x)", 1, 2),
+        ("ord(x)", "x", 1),
+        ("range(x)", 1, "x"),
+        ("(1).to_bytes(x, byteorder='big')", 1, "x"),
+        ("x()", int, 1),
+    ],
+)
+def test_what_a_specialised_call_raises(tool: Tool, call: str, good: object, bad: object) -> None:
+    namespace: dict[str, Any] = {}
+    exec(f"def calls(x):\n    return {call}\n", namespace)
+    calls = namespace["calls"]
+    told: list[tuple[str, int]] = []
+    names = ("C_RAISE", "RAISE", "PY_UNWIND")
+    for name in names:
+        tool.register(
+            name,
+            lambda code, offset, *_, name=name: (
+                told.append((name, offset)) if code is calls.__code__ else None
+            ),
+        )
+    tool.set(tool.events.CALL | tool.events.RAISE | tool.events.PY_UNWIND)
+    for _ in range(100):
+        calls(good)
+    with pytest.raises((TypeError, ValueError)):
+        calls(bad)
+    tool.set(0)
+    for name in names:
+        tool.register(name, None)
+    at = [each.offset for each in dis.get_instructions(calls) if each.opname == "CALL"]
+    assert told == [(name, at[-1]) for name in names]
 
 
 def test_a_start_whose_callback_sets_more_events_is_told_once(tool: Tool) -> None:

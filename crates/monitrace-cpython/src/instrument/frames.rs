@@ -207,8 +207,7 @@ unsafe fn wanted(py: Python<'_>, frame: *mut InterpreterFrame) -> PyResult<Optio
     let (code, is_to_wake) = unsafe { ((*frame).f_code, stands_on_armed(frame)) };
     let interest = registry().interest();
     if let Some(copy) = Instrumented::of(code).filter(|copy| copy.events().contains(interest)) {
-        let wakes = copy.has_hooks_at_exits() && copy.has_gates();
-        return Ok((is_to_wake && !wakes).then(|| Rc::clone(copy.original())));
+        return Ok((is_to_wake && !copy.wakes_mover()).then(|| Rc::clone(copy.original())));
     }
     match code_to_run(py, original_of(code))? {
         None if !is_to_wake => Ok(None),
@@ -712,9 +711,11 @@ fn on_exception(
         if ffi::PyExceptionInstance_Check(exception) == 0 || ends_loop(frame, exception) {
             return Ok(());
         }
-        let unit = (*frame).prev_instr.offset_from(units((*frame).f_code)) as u32;
+        let units = units((*frame).f_code);
+        let unit = gates::raising_unit(units, (*frame).prev_instr.offset_from(units) as u32);
         let has_gate = old.is_some_and(|old| old.rewritten().has_gate_for(unit));
-        let Some(at) = original_unit(frame) else { return Ok(()) };
+        let unit = UnitIndex(unit);
+        let at = old.map_or(unit, |old| old.rewritten().original_unit(unit));
         let is_noted = with_armed(frame_object, |armed| {
             armed.from = at;
             armed.is_telling = !has_gate;

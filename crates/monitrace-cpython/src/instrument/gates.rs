@@ -9,8 +9,9 @@ use super::records::{Instrumented, Original, ThrownLine};
 use super::stops;
 use crate::bytecode::RAISING;
 use crate::bytecode::opcodes::{
-    JUMP_BACKWARD_NO_INTERRUPT, NOP, RAISE_VARARGS, RETURN_GENERATOR, YIELD_VALUE,
+    EXTENDED_ARG, JUMP_BACKWARD_NO_INTERRUPT, NOP, PRECALLS, RAISE_VARARGS, RETURN_GENERATOR, YIELD_VALUE,
 };
+use crate::ffi::code::CodeUnit;
 use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::{_PyThreadState_UncheckedGet, PyThreadState_GetFrame};
 use crate::ffi::traceback::PyTracebackObject;
@@ -38,7 +39,7 @@ pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
         let top = stack.add((*record.code()).co_nlocalsplus as usize + gate.depth as usize);
         let (lasti, exception) = (*top.sub(2), top.sub(1));
         debug_assert!(ffi::PyLong_CheckExact(lasti) != 0 && ffi::PyExceptionInstance_Check(*exception) != 0);
-        let raised_at = ffi::PyLong_AsLong(lasti) as u32;
+        let raised_at = raising_unit(record.units(), ffi::PyLong_AsLong(lasti) as u32);
         (*frame).prev_instr = record.units().add(raised_at as usize);
         record.show_elsewhere(frame);
         let mut passing = Passing { py, original: record.original(), frame, exception };
@@ -68,6 +69,21 @@ pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
             stops::raised(py, frame, as_object(&*exception));
         }
         record.show_elsewhere(ptr::null_mut());
+    }
+}
+
+/// The unit at which something counts as raised that was raised at a unit: the `CALL` behind a `PRECALL`.
+///
+/// # Safety
+/// The units of live code, and one of them.
+pub(super) unsafe fn raising_unit(units: *const CodeUnit, unit: u32) -> u32 {
+    // SAFETY: see above. Behind a PRECALL and its inline cache stands a CALL, with any EXTENDED_ARG.
+    unsafe {
+        let opcode = |unit: u32| (*units.add(unit as usize)).to_le_bytes()[0];
+        if !PRECALLS.contains(&opcode(unit)) {
+            return unit;
+        }
+        (unit + 2..).find(|&unit| opcode(unit) != EXTENDED_ARG).unwrap_or(unit)
     }
 }
 

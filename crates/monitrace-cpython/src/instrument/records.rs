@@ -190,6 +190,8 @@ pub(super) struct Instrumented {
     shown_elsewhere: Cell<*mut InterpreterFrame>,
     /// Whether a hook stands before each return and yield.
     has_hooks_at_exits: bool,
+    /// Whether these, and its gates, are there for the mover, too: they stay on.
+    wakes_mover: bool,
     /// How many hooks are not switched off.
     on: Cell<usize>,
     /// Whether its gates are counted as one of them.
@@ -359,6 +361,7 @@ impl Instrumented {
             stops: Stops::default(),
             shown_elsewhere: Cell::new(ptr::null_mut()),
             has_hooks_at_exits: exits == 0,
+            wakes_mover: variant.wakes_mover,
             events,
             nested,
         });
@@ -503,6 +506,11 @@ impl Instrumented {
     /// Whether its frames are left behind a hook, unless by an exception.
     pub(super) fn has_hooks_at_exits(&self) -> bool {
         self.has_hooks_at_exits
+    }
+
+    /// Whether the mover is woken wherever its frames are left.
+    pub(super) fn wakes_mover(&self) -> bool {
+        self.wakes_mover && self.has_hooks_at_exits && self.has_gates()
     }
 
     /// The hook whose truth is asked for at this unit.
