@@ -2,7 +2,7 @@
 //! inline caches) and must never decide what an instruction is for.
 
 use super::RewriteError;
-use super::opcodes::{self, CACHE, EXTENDED_ARG, Jump, Row};
+use super::opcodes::{self, CACHE, EXTENDED_ARG, Jump, PRECALL, Row};
 use monitrace_core::UnitIndex;
 
 /// Stands for "no instruction" in a vector of instruction indices.
@@ -125,6 +125,19 @@ pub(super) fn encode(opcode: u8, arg: u32, extended: u8, code: &mut Vec<u8>) {
         code.extend([EXTENDED_ARG, (arg >> (8 * byte)) as u8]);
     }
     code.extend([opcode, arg as u8]);
+}
+
+/// `PRECALL` and its specialised forms (Include/opcode.h, 3.11), which do the work of the `CALL` behind them.
+const PRECALLS: [u8; 18] = [PRECALL, 64, 65, 66, 67, 72, 73, 76, 77, 78, 79, 80, 81, 113, 121, 127, 141, 143];
+
+/// The unit at which something counts as raised that was raised at a unit: the `CALL` behind a `PRECALL`.
+/// `opcode_at` may answer with specialised forms.
+pub fn raising_unit(opcode_at: impl Fn(u32) -> u8, unit: u32) -> u32 {
+    if !PRECALLS.contains(&opcode_at(unit)) {
+        return unit;
+    }
+    // Behind its inline cache stands the CALL, with any EXTENDED_ARG.
+    (unit + 2..).find(|&unit| opcode_at(unit) != EXTENDED_ARG).unwrap_or(unit)
 }
 
 #[cfg(test)]

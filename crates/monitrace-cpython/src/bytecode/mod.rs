@@ -66,6 +66,7 @@ mod verify;
 
 pub use assemble::{Gate, Hook, Landing, Plan, Rewritten};
 pub use error::RewriteError;
+pub use instruction::raising_unit;
 pub use places::{Analysis, Operands, Place, RAISING, Side};
 pub use units::{Next, UnitMap};
 pub use verify::{verify, verify_with_landing};

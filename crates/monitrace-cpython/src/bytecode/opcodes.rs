@@ -124,10 +124,6 @@ numbers! {
     YIELD_VALUE
 }
 
-/// `PRECALL` and its specialised forms (Include/opcode.h, 3.11), which do the work of the `CALL` behind them.
-pub(crate) const PRECALLS: [u8; 18] =
-    [PRECALL, 64, 65, 66, 67, 72, 73, 76, 77, 78, 79, 80, 81, 113, 121, 127, 141, 143];
-
 impl Row {
     /// By how much the stack grows when the instruction goes on or, with `jumped`, when it jumps.
     ///

@@ -7,10 +7,10 @@
 use super::hook::as_object;
 use super::records::{Instrumented, Original, ThrownLine};
 use super::stops;
-use crate::bytecode::RAISING;
 use crate::bytecode::opcodes::{
-    EXTENDED_ARG, JUMP_BACKWARD_NO_INTERRUPT, NOP, PRECALLS, RAISE_VARARGS, RETURN_GENERATOR, YIELD_VALUE,
+    JUMP_BACKWARD_NO_INTERRUPT, NOP, RAISE_VARARGS, RETURN_GENERATOR, YIELD_VALUE,
 };
+use crate::bytecode::{self, RAISING};
 use crate::ffi::code::CodeUnit;
 use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::{_PyThreadState_UncheckedGet, PyThreadState_GetFrame};
@@ -72,19 +72,13 @@ pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
     }
 }
 
-/// The unit at which something counts as raised that was raised at a unit: the `CALL` behind a `PRECALL`.
+/// See [`bytecode::raising_unit`].
 ///
 /// # Safety
 /// The units of live code, and one of them.
 pub(super) unsafe fn raising_unit(units: *const CodeUnit, unit: u32) -> u32 {
-    // SAFETY: see above. Behind a PRECALL and its inline cache stands a CALL, with any EXTENDED_ARG.
-    unsafe {
-        let opcode = |unit: u32| (*units.add(unit as usize)).to_le_bytes()[0];
-        if !PRECALLS.contains(&opcode(unit)) {
-            return unit;
-        }
-        (unit + 2..).find(|&unit| opcode(unit) != EXTENDED_ARG).unwrap_or(unit)
-    }
+    // SAFETY: see above; what follows a PRECALL belongs to the same code.
+    bytecode::raising_unit(|unit| unsafe { (*units.add(unit as usize)).to_le_bytes()[0] }, unit)
 }
 
 /// Something is raised in a frame whose code has no gate for it: tells what one would.
