@@ -1084,6 +1084,29 @@ def test_what_a_specialised_call_raises(tool: Tool, call: str, good: object, bad
     assert told == [(name, at[-1]) for name in names]
 
 
+def test_local_events_reach_a_frame_that_was_moved_for_others(tool: Tool) -> None:
+    def other() -> None: ...
+
+    def start() -> None:
+        tool.set(tool.events.PY_START)
+        tool.monitoring.set_local_events(TOOL, outer.__code__, tool.events.LINE)
+
+    def outer() -> int:
+        start()
+        number = 1
+        return number
+
+    tool.monitoring.set_local_events(TOOL, other.__code__, tool.events.LINE)
+    try:
+        outer()
+    finally:
+        tool.set(0)
+        for function in (outer, other):
+            tool.monitoring.set_local_events(TOOL, function.__code__, 0)
+    lines = [line - outer.__code__.co_firstlineno for event, name, line in tool.told if name == "outer"]
+    assert lines == [2, 3]
+
+
 def test_a_start_whose_callback_sets_more_events_is_told_once(tool: Tool) -> None:
     told: list[tuple[str, int]] = []
 

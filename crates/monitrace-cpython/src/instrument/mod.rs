@@ -234,14 +234,13 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
         }
         Change::In(code) => {
             let known = registry().numbered(code);
-            match known.as_ref().and_then(|original| original.current()) {
-                Some(copy) => {
-                    // SAFETY: the record's code object is alive; the update must not outlive it.
-                    let _held: Py<PyAny> =
-                        unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()).unbind() };
-                    copy.update(py);
+            if known.as_ref().is_none_or(|original| original.current().is_none()) {
+                look_at_all = true;
+            }
+            for copy in known.iter().flat_map(|original| original.copies(py)) {
+                if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
+                    record.update(py);
                 }
-                None => look_at_all = true,
             }
             look_at_all |= revive(code);
         }

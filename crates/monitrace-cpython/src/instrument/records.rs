@@ -22,7 +22,7 @@ use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Scope, UnitIndex};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr;
@@ -84,6 +84,8 @@ pub(super) struct Original {
     current: Cell<*const Instrumented>,
     /// That copy, while it is kept for the next time that events are set.
     parked: Cell<Option<Py<PyAny>>>,
+    /// All living copies, those of single frames included. Each takes itself out when it goes.
+    copies: RefCell<Vec<*const Instrumented>>,
     /// Every hook is off and its functions have been given the original back.
     settled: Cell<bool>,
     /// The code object whose constant it is, if that was instrumented. Not owned: a parent goes first
@@ -114,6 +116,7 @@ impl Original {
             scope: Scope::new(id, events),
             current: Cell::new(ptr::null()),
             parked: Cell::new(None),
+            copies: RefCell::default(),
             settled: Cell::new(false),
             parent: Cell::new(ptr::null()),
         });
@@ -151,6 +154,15 @@ impl Original {
     pub(super) fn current(&self) -> Option<&Instrumented> {
         // SAFETY: cleared when the copy goes (free_instrumented), with the GIL held.
         unsafe { self.current.get().as_ref() }
+    }
+
+    /// All living copies, held: new calls run only one of them.
+    pub(super) fn copies(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        // SAFETY: a copy takes itself out of this before it goes (free_instrumented), and knows its code object.
+        let hold = |&copy: &*const Instrumented| unsafe {
+            Bound::from_borrowed_ptr(py, (*copy).code.cast()).unbind()
+        };
+        self.copies.borrow().iter().map(hold).collect()
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -375,6 +387,7 @@ impl Instrumented {
         if is_current {
             original.current.set(record);
         }
+        original.copies.borrow_mut().push(record);
         super::registry().add(record);
         record.adopt_nested(py)?;
         record.update(py);
@@ -715,6 +728,7 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     if record.is_current() {
         record.original.current.set(ptr::null());
     }
+    record.original.copies.borrow_mut().retain(|&copy| !ptr::eq(copy, &raw const *record));
     // Not left to the drop: without a thread that PyO3 knows of, that would be put off.
     // SAFETY: see above.
     let py = unsafe { Python::assume_attached() };
