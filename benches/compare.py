@@ -111,9 +111,20 @@ def count(python: str, extension: str, name: str, program: str) -> int:
         return int(totals[1])
 
 
+def can_count(python: str, extension: str) -> bool:
+    """Whether its instructions can be counted. Says why not: interpreters without symbols are only timed."""
+    try:
+        count(python, extension, BASE, ALL[0])
+    except ValueError as problem:
+        print(f"compare.py: {problem}; it is timed alone", file=sys.stderr)
+        return False
+    return True
+
+
 def take(pythons: list[str], extension: str, rounds: int, *, only: str, which: str, counts: bool) -> Record:
     """Measures everything, or those configurations whose names match a pattern."""
     interpreters = [facts(python) for python in pythons]
+    countable = {python for python in pythons if counts and can_count(python, extension)}
     jobs = [
         (python, interpreter["version"], program, name)
         for program in ALL
@@ -130,7 +141,11 @@ def take(pythons: list[str], extension: str, rounds: int, *, only: str, which: s
     instructions: dict[str, Any] = {}
     # Counts are the same on a busy machine, so all processors may work.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        counted = [(job, pool.submit(count, job[0], extension, job[3], job[2])) for job in jobs if counts]
+        counted = [
+            (job, pool.submit(count, job[0], extension, job[3], job[2]))
+            for job in jobs
+            if job[0] in countable
+        ]
         for (_, version, program, name), instruction_count in counted:
             progress(f"counting: {version} {program} {name}")
             instructions.setdefault(version, {}).setdefault(program, {})[name] = instruction_count.result()
