@@ -9,7 +9,10 @@ import pytest
 BENCHES = Path(__file__).parents[2] / "benches"
 
 
-@pytest.mark.parametrize(("script", "records"), [("compare.py", "record"), ("capi.py", "record/capi")])
+@pytest.mark.parametrize(
+    ("script", "records"),
+    [("compare.py", "record"), ("capi.py", "record/capi"), ("switching.py", "record/switching")],
+)
 def test_readme_shows_the_newest_record(script: str, records: str) -> None:
     newest = max(BENCHES.glob(f"{records}/*.json"))
     command = [sys.executable, str(BENCHES / script), "--show", str(newest)]
