@@ -135,11 +135,7 @@ unsafe fn original_unit(frame: *mut InterpreterFrame) -> Option<UnitIndex> {
 unsafe fn is_at_hook(frame: *mut InterpreterFrame) -> bool {
     // SAFETY: prev_instr points into the frame's code, or one unit before it.
     let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
-    let is_telling = |armed: &Armed| {
-        // SAFETY: a held frame object.
-        armed.is_telling && unsafe { (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame == frame }
-    };
-    if movements().armed.iter().any(is_telling) {
+    if movements().armed.iter().any(|armed| armed.is_telling && armed.frame() == frame) {
         return true;
     }
     Instrumented::of(code).is_some_and(|copy| {
@@ -492,12 +488,8 @@ pub(super) unsafe fn jump_after_callback(
             return false;
         }
     }
-    let before = {
-        let mut movements = movements();
-        let armed = movements.armed.iter_mut().find(|armed| armed.frame_object.as_ptr() == object.cast());
-        armed.and_then(|armed| armed.line.replace(line.clone().unbind()))
-    };
-    if let Some(before) = before {
+    let before = with_armed(object, |armed| armed.line.replace(line.clone().unbind()));
+    if let Some(before) = before.flatten() {
         before.drop_ref(py);
     }
     true
@@ -537,10 +529,8 @@ fn drop_needless(py: Python<'_>) {
     let needless: Vec<Armed> = {
         let mut movements = movements();
         let (keep, needless) = std::mem::take(&mut movements.armed).into_iter().partition(|armed| {
-            // SAFETY: a held frame object.
-            let frame = unsafe { (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame };
             let is_needed = !is_off || armed.back || armed.line.is_some() || armed.is_telling;
-            is_needed && live.contains(&frame)
+            is_needed && live.contains(&armed.frame())
         });
         movements.armed = keep;
         ARMED.store(movements.armed.len(), Relaxed);
@@ -575,10 +565,7 @@ fn stop_tracing() {
 
 /// Whether this frame waits for the mover.
 pub(super) fn is_armed(frame: *mut InterpreterFrame) -> bool {
-    movements().armed.iter().any(|armed| {
-        // SAFETY: a held frame object.
-        unsafe { (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame == frame }
-    })
+    movements().armed.iter().any(|armed| armed.frame() == frame)
 }
 
 /// Whether an armed frame goes on when the frame that runs a hook is left. Costs one load as long as no frame is
@@ -795,11 +782,7 @@ pub(super) fn note_end(py: Python<'_>, frame: *const InterpreterFrame, event: Ev
     let mut stop = Some((event, exception));
     {
         let mut movements = movements();
-        // SAFETY: a held frame object.
-        let object = |armed: &Armed| unsafe {
-            (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame.cast_const() == frame
-        };
-        if let Some(armed) = movements.armed.iter_mut().find(|armed| object(armed)) {
+        if let Some(armed) = movements.armed.iter_mut().find(|armed| armed.frame().cast_const() == frame) {
             std::mem::swap(&mut armed.stop, &mut stop);
         }
     }
@@ -899,6 +882,11 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
 }
 
 impl Armed {
+    fn frame(&self) -> *mut InterpreterFrame {
+        // SAFETY: a held frame object.
+        unsafe { (*self.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame }
+    }
+
     /// Lets go of what it holds. May run code of the program.
     fn forget(self, py: Python<'_>) {
         if let Some(passing) = self.passing {
