@@ -51,7 +51,7 @@ def faults(text: str, seed: int, limits: Limits) -> Iterator[str]:
     for number, plan in enumerate(every):
         outcome = session.monitored(session.compiled(text), plan)
         about = f"plan {number}\n{plan}\n".replace("\n", "\n  ")
-        told = plans.expected(plan, list(codes.all), happenings, outcome.told)
+        told = plans.expected(plan, list(codes.all), happenings)
         yield from (f"other frame, {about}{problem}" for problem in outcome.problems)
         yield from difference(f"other outcome, {about}", alone.log, outcome.log)
         yield from difference(f"other events, {about}", told, outcome.told)

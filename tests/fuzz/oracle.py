@@ -9,7 +9,6 @@ drops: a frame or value that lived longer than by itself would end generators at
 
 import ctypes
 import dis
-import inspect
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ BRANCHES = frozenset(name for name in dis.opname if "JUMP" in name and "_IF_" in
 JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD"})
 ASKING = {"FOR_ITER": 1, "SEND": 2}
 """Opcodes that ask an iterator or a generator for its next value, and its place from the top of the stack."""
-LOOPING = frozenset({"FOR_ITER", "GET_ANEXT"})
 """Opcodes at which a loop's iterator is on top of the stack."""
 AWAITED = (GeneratorType, CoroutineType)
 """What returns its last value to `SEND` without a StopIteration."""
@@ -35,10 +33,6 @@ CLOSED = show(GeneratorExit())
 ENDS = frozenset({"RETURN_VALUE", "RAISE_VARARGS", "RERAISE"})
 PLAIN = frozenset({bool, bytes, dict, float, int, list, range, set, str, tuple, type(None)})
 """Types whose values can be looked at without running the program's code."""
-
-
-GENERATORS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-ENDLESS = 1 << 30
 
 
 class GivesUpError(Exception):
@@ -59,8 +53,6 @@ class Instruction:
     """Where it jumps to, if it may; else -1."""
     depth: int
     """How many values the stack has before it; -1 where it cannot run."""
-    kept: int
-    """How many of them, for the handler or loops, are still there when what it raises is told of."""
     begins: bool
     """Whether a function begins with it."""
 
@@ -72,7 +64,6 @@ class Listing:
         shown = list(dis.get_instructions(code))
         entries = dis._parse_exception_table(code)  # type: ignore[attr-defined]
         # Arguments that are cells are in both.
-        self.room = code.co_stacksize if code.co_flags & GENERATORS else ENDLESS
         self.locals = len({*code.co_varnames, *code.co_cellvars}) + len(code.co_freevars)
         self.at: dict[int, Instruction] = {}
         """By every unit: a frame that waits for a call stands at one of its caches."""
@@ -82,9 +73,7 @@ class Listing:
             for entry in entries
             for offset in range(entry.start, entry.end, 2)
         }
-        loops: dict[int, int] = {}
-        depths, warm = _depths(shown, handlers, loops), _depths(shown, {}, {})
-        kept = {offset: entry.depth for entry in entries for offset in range(entry.start, entry.end, 2)}
+        depths, warm = _depths(shown, handlers), _depths(shown, {})
         ordered: list[Instruction] = []
         start: int | None = None
         for each in shown:
@@ -98,7 +87,6 @@ class Listing:
                 arg=each.arg or 0,
                 target=each.argval if _jumps(each) else -1,
                 depth=depths.get(each.offset, -1),
-                kept=max(kept.get(each.offset, 0), loops.get(each.offset, 0)),
                 begins=each.opname == "RESUME" and (each.arg or 0) & 3 == 0,
             )
             ordered.append(instruction)
@@ -130,37 +118,29 @@ def _jumps(instruction: dis.Instruction) -> bool:
     return instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs
 
 
-def _depths(
-    instructions: list[dis.Instruction], handlers: dict[int, tuple[int, int]], loops: dict[int, int]
-) -> dict[int, int]:
+def _depths(instructions: list[dis.Instruction], handlers: dict[int, tuple[int, int]]) -> dict[int, int]:
     """How many values the stack has before each instruction that these handlers or no exception can
-    lead to. Handlers: by the offsets that they guard, where they are and how many values they have.
-    `loops` is to say how many of the values there are up to the iterator of the innermost loop."""
+    lead to. Handlers: by the offsets that they guard, where they are and how many values they have."""
     following = {a.offset: b.offset for a, b in pairwise(instructions)}
     by_offset = {each.offset: each for each in instructions}
     depths: dict[int, int] = {}
-    waiting: list[tuple[int, int, tuple[int, ...]]] = [(0, 0, ())]
+    waiting: list[tuple[int, int]] = [(0, 0)]
     while waiting:
-        offset, depth, iterators = waiting.pop()
+        offset, depth = waiting.pop()
         if offset in depths:
             continue
         depths[offset] = depth
         each = by_offset[offset]
-        iterators = tuple(place for place in iterators if place <= depth)
-        if each.opname in LOOPING and depth not in iterators:
-            iterators += (depth,)
-        loops[offset] = max(iterators, default=0)
         if offset in handlers:
-            waiting.append((*handlers[offset], iterators))
+            waiting.append(handlers[offset])
         # What it gives is the first value sent.
         depth += each.opname == "RETURN_GENERATOR"
         arg = each.arg if each.opcode >= dis.HAVE_ARGUMENT else None
         if _jumps(each):
-            waiting.append((each.argval, depth + dis.stack_effect(each.opcode, arg, jump=True), iterators))
+            waiting.append((each.argval, depth + dis.stack_effect(each.opcode, arg, jump=True)))
         leaves = each.opname in ENDS or (each.opname.startswith("JUMP_") and "_IF_" not in each.opname)
         if not leaves:
-            after = depth + dis.stack_effect(each.opcode, arg, jump=False)
-            waiting.append((following[offset], after, iterators))
+            waiting.append((following[offset], depth + dis.stack_effect(each.opcode, arg, jump=False)))
     return depths
 
 
@@ -214,12 +194,6 @@ class Progress:
     """The frames of generators among what it is given."""
     stop: str = ""
     """How the generator has ended that was asked last."""
-    stops_crowded: bool = False
-    """Whether that had no room on its stack to tell of it."""
-    kept: int = 0
-    """How many values the stack has while what is raised is told of."""
-    called_with: int = 0
-    """How many it had when the call was about to begin."""
 
 
 class Oracle:
@@ -285,22 +259,18 @@ class Step:
         *values: str,
         at: int | None = None,
         place: int | None = None,
-        depth: int | None = None,
     ) -> None:
-        """Add an event. `depth`: how many values the stack has then, by default before this instruction."""
+        """Add an event."""
         oracle = self.oracle
-        if depth is None:
-            depth = self.listing.at[self.frame.f_lasti].depth
         if len(oracle.happenings) > oracle.limit:
             oracle.give_up("too many events")
         at = len(oracle.happenings) if at is None else at
         place = where if place is None else place
-        is_crowded = depth >= self.listing.room
-        happening = Happening(event, self.label, place, id(self.frame), where, values, is_crowded)
+        happening = Happening(event, self.label, place, id(self.frame), where, values)
         oracle.happenings.insert(at, happening)
 
-    def tell_line(self, place: int, depth: int | None = None) -> None:
-        self.tell("LINE", self.listing.lines.of[place] or 0, place=place, depth=depth)
+    def tell_line(self, place: int) -> None:
+        self.tell("LINE", self.listing.lines.of[place] or 0, place=place)
 
     def stack(self, depth: int) -> Stack:
         return Stack(self.frame, self.listing, depth)
@@ -314,7 +284,7 @@ class Step:
         known.before, known.is_done = here, True
         if here.name == "RESUME":
             event = "PY_START" if here.begins else "PY_RESUME"
-            self.tell(event, here.offset, depth=self.listing.following[here.offset].depth)
+            self.tell(event, here.offset)
         else:
             known.is_thrown = True
 
@@ -329,8 +299,7 @@ class Step:
             self.finish(progress, here)
         if self.listing.lines.starts(here.start, before.start):
             self.tell_line(here.start)
-        # All of a call is told of before its parts.
-        self.tell("INSTRUCTION", here.start, depth=here.depth + here.arg * (here.name == "CALL"))
+        self.tell("INSTRUCTION", here.start)
         progress.before, progress.is_done = here, False
         progress.raised = progress.stop = ""
         progress.operands = None
@@ -340,8 +309,7 @@ class Step:
         """The events of the instruction that is done."""
         before = progress.before
         if before.name in ASKING and here.start == before.target and progress.stop:
-            depth = ENDLESS if progress.stops_crowded else here.depth
-            self.tell("STOP_ITERATION", before.offset, progress.stop, depth=depth)
+            self.tell("STOP_ITERATION", before.offset, progress.stop)
         if before.name in BRANCHES:
             is_left = here.start == self.listing.following[before.offset].start
             if before.target < before.offset:
@@ -356,8 +324,7 @@ class Step:
         elif before.name == "END_ASYNC_FOR":
             self.tell("BRANCH_RIGHT", self.listing.async_loops[before.offset].offset, str(here.start))
         elif progress.operands:
-            at, depth = self.end_of_call(progress), max(progress.called_with, here.depth)
-            self.tell("C_RETURN", before.offset, *progress.operands, at=at, depth=depth)
+            self.tell("C_RETURN", before.offset, *progress.operands, at=self.end_of_call(progress))
 
     def begin(self, progress: Progress, here: Instruction) -> None:
         """The events before an instruction."""
@@ -401,8 +368,7 @@ class Step:
             arg0 = show(stack.get(place - 1))
         else:
             arg0 = show(stack.get(place - 2)) if here.arg else MISSING
-        progress.called_with = here.depth + here.arg
-        self.tell("CALL", here.offset, show(called), arg0, depth=progress.called_with)
+        self.tell("CALL", here.offset, show(called), arg0)
         if not isinstance(called, FunctionType):
             given = (stack.get(each) for each in range(1, place) if stack.has(each))
             self.note_call(progress, (show(called), arg0), given)
@@ -416,7 +382,6 @@ class Step:
         if type(packed) not in PLAIN:
             self.oracle.give_up("only what runs no code can be unpacked twice")
         arg0 = next((show(each) for each in packed), MISSING)
-        progress.called_with = here.depth
         self.tell("CALL", here.offset, show(called), arg0)
         if not isinstance(called, FunctionType | MethodType):
             self.note_call(progress, (show(called), arg0), packed)
@@ -438,8 +403,7 @@ class Step:
 
     def reraise(self, progress: Progress, exception: BaseException) -> None:
         progress.raised, progress.raised_at = show(exception), progress.before.offset
-        progress.kept = self.listing.at[self.frame.f_lasti].kept + 2
-        self.tell("RERAISE", progress.raised_at, progress.raised, depth=progress.kept)
+        self.tell("RERAISE", progress.raised_at, progress.raised)
 
     def fail(self, exception: BaseException) -> None:
         """An exception is raised here, or comes from what is called here."""
@@ -449,10 +413,8 @@ class Step:
         if here.name in ASKING and isinstance(exception, StopIteration):
             # It ends there. The interpreter makes none for a generator, unless it is traced.
             if not isinstance(self.stack(here.depth).get(ASKING[here.name]), AWAITED):
-                self.tell("RAISE", here.offset, raised, depth=self.listing.at[here.target].depth)
+                self.tell("RAISE", here.offset, raised)
             return
-        # With the exception goes its position.
-        progress.kept = here.kept + 2
         # Where the frame stands: that is behind the opcode, if it has waited for a function in Python.
         raised_at = self.frame.f_lasti
         if progress.is_thrown:
@@ -462,13 +424,12 @@ class Step:
                 at = self.listing.previous[self.listing.previous[here.offset].offset]
             raised_at = at.offset
             where = self.listing.following[at.offset].offset
-            self.tell("PY_THROW", where, raised, depth=progress.kept)
+            self.tell("PY_THROW", where, raised)
         elif progress.operands:
-            ended, depth = self.end_of_call(progress), max(progress.called_with, progress.kept)
-            self.tell("C_RAISE", here.offset, *progress.operands, at=ended, depth=depth)
-        self.tell("RAISE", raised_at, raised, depth=progress.kept)
+            self.tell("C_RAISE", here.offset, *progress.operands, at=self.end_of_call(progress))
+        self.tell("RAISE", raised_at, raised)
         if progress.is_thrown and self.listing.lines.starts_by_throwing(raised_at):
-            self.tell_line(raised_at, depth=progress.kept)
+            self.tell_line(raised_at)
         progress.raised, progress.raised_at = raised, raised_at
         progress.before, progress.is_thrown = here, False
 
@@ -477,7 +438,7 @@ class Step:
         here = self.listing.at[self.frame.f_lasti]
         progress = self.oracle.frames[id(self.frame)]
         if progress.raised:
-            self.tell("PY_UNWIND", progress.raised_at, progress.raised, depth=progress.kept)
+            self.tell("PY_UNWIND", progress.raised_at, progress.raised)
         elif here.name == "YIELD_VALUE":
             self.tell("PY_YIELD", here.offset, show(value))
             progress.before, progress.is_done = here, True
@@ -496,5 +457,4 @@ class Step:
         listing = self.oracle.listings[self.oracle.codes.get(caller.f_code) or ""]
         asked = Stack(caller, listing, progress.before.depth).get(ASKING[progress.before.name])
         if isinstance(asked, AWAITED) and frame_of(asked) is self.frame:
-            progress.stops_crowded = self.listing.room <= 1
             progress.stop = show(StopIteration() if value is None else StopIteration(value))

@@ -114,29 +114,8 @@ class _State:
     local: dict[tuple[int, str], frozenset[str]] = field(default_factory=dict)
     disabled: set[tuple[int, str, str, int]] = field(default_factory=set)
     counts: Counter[tuple[int, str, str, int]] = field(default_factory=Counter)
-    steady: dict[str, frozenset[str]] = field(default_factory=dict)
-    """The events that somebody has listened to in each code object ever since the program began, if nothing
-    was disabled there: a generator begins with room for them."""
-    began_with: dict[int, frozenset[str]] = field(default_factory=dict)
-    """Those of its code when each frame began."""
-
-    def begin(self, happening: Happening) -> None:
-        self.began_with[happening.frame] = self.steady[happening.label]
-
-    def may_miss(self, happening: Happening) -> bool:
-        """Whether it is of a generator that may have begun with less room on its stack than it takes."""
-        event = "CALL" if happening.event in ENDS else happening.event
-        return happening.is_crowded and event not in self.began_with.get(happening.frame, ())
 
     def apply(self, changes: Iterable[Change]) -> None:
-        self.change(changes)
-        for label in self.labels:
-            everyone = [self.everywhere.get(tool, frozenset()) for tool in self.plan.tools]
-            everyone += [self.local.get((tool, label), frozenset()) for tool in self.plan.tools]
-            now = frozenset().union(*everyone)
-            self.steady[label] = self.steady.get(label, now) & now
-
-    def change(self, changes: Iterable[Change]) -> None:
         for change in changes:
             if change.tool is None:
                 self.disabled.clear()
@@ -159,13 +138,7 @@ class _State:
         self.counts[key] += 1
         if self.plan.answer(*key, self.counts[key]):
             self.disabled.add((tool, happening.event, happening.label, happening.place))
-            self.steady[happening.label] = frozenset()
-        return show_told(tool, happening)
-
-
-def show_told(tool: int, happening: Happening) -> Told:
-    """What a tool is told of an event."""
-    return (tool, happening.event, happening.label, happening.where, *happening.values)
+        return (tool, happening.event, happening.label, happening.where, *happening.values)
 
 
 def pick(labels: Sequence[str], number: int) -> str:
@@ -173,11 +146,8 @@ def pick(labels: Sequence[str], number: int) -> str:
     return labels[number % len(labels)]
 
 
-def expected(
-    plan: Plan, labels: Sequence[str], happenings: Iterable[Happening], told: Sequence[Told]
-) -> list[Told]:
-    """What the tools are told of all that happens. What they were told says only which events are missing of
-    those that a generator may have no room for."""
+def expected(plan: Plan, labels: Sequence[str], happenings: Iterable[Happening]) -> list[Told]:
+    """What the tools are told of all that happens."""
     state = _State(plan, labels)
     state.apply(plan.first)
     changes = iter(plan.later)
@@ -187,8 +157,6 @@ def expected(
         if happening.event == SWITCH:
             state.apply(next(changes, []))
             continue
-        if happening.event == "PY_START":
-            state.begin(happening)
         # Highest id first.
         tools = [tool for tool in reversed(plan.tools) if state.hears(tool, happening)]
         if happening.event in ENDS:
@@ -197,10 +165,6 @@ def expected(
             if len(began) == 1:
                 tools = [tool for tool in began if state.listens(tool, happening.event, happening.label)]
             tools = [tool for tool in tools if tool in began]
-        if state.may_miss(happening) and tools:
-            next_told = told[len(expected) : len(expected) + len(tools)]
-            if list(next_told) != [show_told(tool, happening) for tool in tools]:
-                tools = []
         if happening.event == "CALL":
             calls[happening.frame] = tools
         expected += [state.tell(tool, happening) for tool in tools]

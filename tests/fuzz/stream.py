@@ -40,8 +40,6 @@ class Happening:
     """The line, for `LINE`; else the offset."""
     values: tuple[str, ...]
     """What else a callback is given."""
-    is_crowded: bool = False
-    """Whether the frame is a generator's, and has no room on its stack to tell of it."""
 
 
 class Codes:

@@ -152,6 +152,7 @@ proptest! {
                 line_table: &copy.line_table,
                 stack_size: copy.stack_size,
                 const_count: code.const_count + copy.added_consts(),
+                name_count: code.bytes().name_count + copy.added_names(),
                 ..code.bytes()
             };
             let depth = match (copy.landing, copy.landing_depth) {

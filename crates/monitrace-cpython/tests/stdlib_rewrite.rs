@@ -45,6 +45,8 @@ const JUMP_FORWARD: u8 = 110;
 const LOAD_CONST: u8 = 100;
 const EXTENDED_ARG: u8 = 144;
 const RERAISE: u8 = 119;
+const DELETE_GLOBAL: u8 = 98;
+const UNARY_INVERT: u8 = 15;
 const POP_JUMP_FORWARD_IF_TRUE: u8 = 115;
 
 /// The instructions that start at each unit of a code object, as `dis` sees them.
@@ -100,21 +102,25 @@ fn check_copy(
     assert_eq!(new.len(), copy.code.len() / 2);
     let landing_at = copy.landing.map_or(new.len(), |unit| unit.0 as usize);
     let mut is_gate = vec![false; new.len()];
-    let ends = |unit: usize, nth: usize| {
-        // The constant is loaded, and the last unit tests it.
+    let hooks_ahead = |index: usize| copy.hooks[..index].iter().filter(|hook| hook.is_tight).count();
+    let ends = |unit: usize, nth: usize, is_tight: bool| {
+        // The constant is loaded, and the last unit tests it; or it is looked up as a name.
         let (mut arg, mut unit) = (0, unit);
         while copy.code[2 * unit] == EXTENDED_ARG {
             arg = (arg | u32::from(copy.code[2 * unit + 1])) << 8;
             unit += 1;
         }
-        assert_eq!(copy.code[2 * unit], LOAD_CONST);
-        assert_eq!(arg | u32::from(copy.code[2 * unit + 1]), pieces.const_count + nth as u32);
-        assert_eq!(copy.code[2 * unit + 2], POP_JUMP_FORWARD_IF_TRUE);
+        let (opcodes, expected) = match is_tight {
+            true => ([DELETE_GLOBAL, UNARY_INVERT], pieces.name_count + hooks_ahead(nth) as u32),
+            false => ([LOAD_CONST, POP_JUMP_FORWARD_IF_TRUE], pieces.const_count + nth as u32),
+        };
+        assert_eq!([copy.code[2 * unit], copy.code[2 * unit + 2]], opcodes);
+        assert_eq!(arg | u32::from(copy.code[2 * unit + 1]), expected);
         unit + 2
     };
     for gate in &copy.gates {
         // It goes on to its handler, or out of the frame, by raising again.
-        let end = ends(gate.unit.0 as usize, copy.hooks.len());
+        let end = ends(gate.unit.0 as usize, copy.hooks.len(), gate.is_tight);
         assert_eq!(copy.code[2 * end], RERAISE);
         is_gate[gate.unit.0 as usize..=end].fill(true);
     }
@@ -139,7 +145,7 @@ fn check_copy(
         assert!(!is_in_send || matches!(place.event, Event::Instruction | Event::PyYield | Event::Line));
 
         // The jump over the hook ends where it ends.
-        assert_eq!(ends(unit, index), end);
+        assert_eq!(ends(unit, index, hook.is_tight), end);
 
         let original = copy.original_unit(hook.unit).0;
         assert_eq!(original * 2, place.offset.0);

@@ -5,8 +5,9 @@ use super::exception_table::{self, Entry};
 use super::instruction::{NONE, encode, extensions};
 use super::line_table::{Position, Writer};
 use super::opcodes::{
-    CALL, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
-    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, RERAISE, SEND, YIELD_VALUE, facts,
+    CALL, DELETE_GLOBAL, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
+    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, RERAISE, SEND, UNARY_INVERT, YIELD_VALUE,
+    facts,
 };
 use super::places::{Analysis, Side};
 use super::units::{Block, Moved, Next, START, UnitMap};
@@ -27,8 +28,8 @@ pub struct Plan<'a> {
     pub wanted: &'a dyn Fn(usize) -> bool,
     /// Whether what is raised is to pass a gate.
     pub gates: bool,
-    /// The stack size, in slots, of frames that run already. Places whose hook would not fit are
-    /// left out, and so are gates; `None` is no limit.
+    /// The stack size, in slots, of frames that run already: hooks and gates that would not fit are tight.
+    /// `None` is no limit.
     pub stack_limit: Option<u32>,
     /// Where a running frame enters the copy.
     pub landing: Option<Landing>,
@@ -75,8 +76,11 @@ pub struct Hook {
     pub place: usize,
     /// Its first unit in the copy.
     pub unit: UnitIndex,
-    /// The argument of the `JUMP_FORWARD` that, written over the first unit, leads behind the hook.
+    /// The argument of the `JUMP_FORWARD` that, written over the first unit, leads behind the hook. The unit that
+    /// far from the first is the one that asks the constant.
     pub skip: u8,
+    /// Whether it needs no room on the stack. Its constant is a name too: see [`Rewritten::added_names`].
+    pub is_tight: bool,
 }
 
 /// A block that exceptions pass on their way to one handler, or out of the frame. All gates of a copy share
@@ -87,15 +91,28 @@ pub struct Gate {
     pub unit: UnitIndex,
     /// From there to the unit that asks for the constant's truth.
     pub skip: u8,
-    /// How many slots of the stack are in use there. The topmost is the exception, and below it lies the
-    /// position, in units of the copy, at which it was raised.
+    /// How many slots of the stack are in use there. The topmost is the exception. Below it lies the position, in
+    /// units of the copy, at which it was raised, unless the gate is tight.
     pub depth: u32,
+    /// Where that is, if what passes here comes from one place only.
+    pub origin: Option<Origin>,
+    /// Whether it needs no room on the stack but for the exception.
+    pub is_tight: bool,
     /// The instruction that raises again what passes here; `None` if it is raised.
     pub reraised_by: Option<ByteOffset>,
     /// Whether that it is raised was told of by the gate before.
     pub is_told: bool,
     /// Whether it leads out of the frame.
     pub leaves: bool,
+}
+
+/// The one place that an exception comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The instruction, as a unit of the original: that of its opcode.
+    pub unit: UnitIndex,
+    /// Whether a hook there has raised it.
+    pub is_hook: bool,
 }
 
 /// A copy with hooks.
@@ -128,6 +145,17 @@ impl Rewritten {
     /// How many constants the copy has behind those of the original: its hooks, then one for all gates.
     pub fn added_consts(&self) -> u32 {
         self.hooks.len() as u32 + u32::from(!self.gates.is_empty())
+    }
+
+    /// How many names the copy has behind those of the original: its tight hooks, then one for all tight gates.
+    pub fn added_names(&self) -> u32 {
+        let hooks = self.hooks.iter().filter(|hook| hook.is_tight).count();
+        hooks as u32 + u32::from(self.has_tight_gates())
+    }
+
+    /// Whether any gate is tight.
+    pub fn has_tight_gates(&self) -> bool {
+        self.gates.iter().any(|gate| gate.is_tight)
     }
 
     /// Whether what is raised at this unit of the copy passes a gate.
@@ -183,6 +211,8 @@ struct Item {
     tail: u8,
     jump: Jump,
     is_hook: bool,
+    /// A hook that leaves the value on top of the stack in the hands of its constant while it runs.
+    is_tight: bool,
     /// It raises nothing but what it was given.
     is_gate: bool,
     is_landing: bool,
@@ -193,6 +223,8 @@ struct Item {
     label: Label,
     /// The instruction that it belongs to.
     owner: u32,
+    /// The unit of the original that it stands for.
+    stands_for: u32,
     guard: u32,
     /// How many slots of the stack are as they were if it raises.
     untouched: u32,
@@ -200,19 +232,21 @@ struct Item {
 
 impl Item {
     /// A `NOP` that belongs to an instruction, before which so many slots of the stack are in use.
-    fn nop(owner: u32, guard: u32, untouched: u32) -> Item {
+    fn nop(owner: u32, stands_for: u32, guard: u32, untouched: u32) -> Item {
         Item {
             opcode: NOP,
             extended: 0,
             tail: 0,
             jump: Jump::No,
             is_hook: false,
+            is_tight: false,
             is_gate: false,
             is_landing: false,
             position: owner,
             arg: 0,
             label: Label::Nowhere,
             owner,
+            stands_for,
             guard,
             untouched,
         }
@@ -224,7 +258,9 @@ impl Item {
 
     /// Whether what another one raises takes the same way, as far as can be seen without asking.
     fn raises_like(&self, other: &Item) -> bool {
-        let key = |item: &Item| (item.owner, item.guard, item.untouched, item.opcode, item.is_hook);
+        let key = |item: &Item| {
+            (item.owner, item.stands_for, item.guard, item.untouched, item.opcode, item.is_hook)
+        };
         !self.is_gate && !other.is_gate && !self.is_landing && !other.is_landing && key(self) == key(other)
     }
 }
@@ -265,6 +301,8 @@ struct Way {
     reraised_by: u32,
     /// Whether only its leaving is to be told of: the rest was, while loops went on below.
     is_told: bool,
+    /// Where it begins, if its gate is tight and can be told no other way.
+    origin: Option<Origin>,
 }
 
 impl Way {
@@ -341,6 +379,8 @@ struct Assembler<'a> {
     /// The hooks before each `SEND`, which stand once more before the jump back to it.
     before_send: FxHashMap<u32, Vec<usize>>,
     stack_size: u32,
+    /// See [`Plan::stack_limit`].
+    limit: Option<u32>,
 }
 
 impl Analysis {
@@ -364,11 +404,11 @@ impl Analysis {
             blocks: Vec::with_capacity(self.instructions.len()),
             before_send: FxHashMap::default(),
             stack_size: self.stack_size,
+            limit: plan.stack_limit,
         };
         assembler.add_instructions(plan)?;
-        assembler.number_gates()?;
-        let landing =
-            plan.landing.map(|landing| assembler.add_landing(landing, plan.stack_limit)).transpose()?;
+        assembler.number_constants()?;
+        let landing = plan.landing.map(|landing| assembler.add_landing(landing)).transpose()?;
         assembler.finish(landing)
     }
 }
@@ -377,7 +417,7 @@ impl Assembler<'_> {
     fn add_instructions(&mut self, plan: &Plan<'_>) -> Result<(), RewriteError> {
         let analysis = self.analysis;
         let is_wanted = |place: usize| {
-            plan.stack_limit.is_none_or(|limit| analysis.places[place].depth < limit) && (plan.wanted)(place)
+            plan.stack_limit.is_none_or(|limit| analysis.has_room(place, limit)) && (plan.wanted)(place)
         };
         let (edge_places, edges) = self.wanted_edges(&is_wanted);
         let mut edges = edges.iter().peekable();
@@ -385,7 +425,7 @@ impl Assembler<'_> {
         let mut next_place = 0;
         // Without a RESUME no part of the code is the program's.
         let has_gates = plan.gates && analysis.first < analysis.instructions.len();
-        let ways = if has_gates { self.ways() } else { Vec::new() };
+        let ways = if has_gates { self.ways(&is_wanted) } else { Vec::new() };
         let (out, ways) = ways.split_at(ways.partition_point(|&(handler, _)| handler == OUT));
         let mut ways = ways.iter().peekable();
         for k in 0..analysis.instructions.len() {
@@ -411,7 +451,7 @@ impl Assembler<'_> {
             if has_blocks {
                 let mut labels = Vec::new();
                 while let Some(&(_, way)) = ways.next_if(leads_here) {
-                    self.add_gate(way, plan.stack_limit, k as u32)?;
+                    self.add_gate(way, k as u32);
                     if let Exit::Into { label, .. } = way.exit
                         && !labels.contains(&label)
                     {
@@ -420,11 +460,11 @@ impl Assembler<'_> {
                 }
                 if let Some(place) = wanted.handler {
                     for &label in &labels {
-                        self.add_handled(k, place, label)?;
+                        self.add_handled(k, place, label);
                     }
                 }
                 while let Some(edge) = edges.next_if(|edge| edge.target as usize == k) {
-                    self.add_edge(edge, &edge_places)?;
+                    self.add_edge(edge, &edge_places);
                 }
                 self.add_thrown_before(k);
             }
@@ -432,7 +472,7 @@ impl Assembler<'_> {
             self.add_instruction(k, &wanted, parts)?;
         }
         for &(_, way) in out {
-            self.add_gate(way, plan.stack_limit, analysis.first as u32)?;
+            self.add_gate(way, analysis.first as u32);
         }
         Ok(())
     }
@@ -470,7 +510,7 @@ impl Assembler<'_> {
     fn plain(&self, k: usize) -> Item {
         let analysis = self.analysis;
         let untouched = if analysis.is_reached(k) { analysis.depth(k) } else { 0 };
-        Item::nop(k as u32, analysis.guarded_by[k], untouched)
+        Item::nop(k as u32, analysis.instructions[k].opcode_unit(), analysis.guarded_by[k], untouched)
     }
 
     /// Lets what goes on from the instruction in front pass by what stands between the two.
@@ -499,7 +539,7 @@ impl Assembler<'_> {
         let previous = k.checked_sub(1);
 
         if let Some(place) = wanted.line {
-            self.add_hook(place, Item { guard: self.guard_before(k), ..plain }, here)?;
+            self.add_hook(place, Item { guard: self.guard_before(k), ..plain }, here);
         }
         if wanted.line.is_some() {
             self.add_thrown_before(k);
@@ -508,7 +548,7 @@ impl Assembler<'_> {
         for (index, &place) in wanted.before.iter().enumerate() {
             let position = self.position_of(place, owner);
             let next = if index == 0 { here } else { Next::Elsewhere };
-            self.add_hook(place, Item { position, ..plain }, next)?;
+            self.add_hook(place, Item { position, ..plain }, next);
         }
         if instruction.opcode() == SEND && !wanted.before.is_empty() {
             self.before_send.insert(owner, wanted.before.clone());
@@ -517,7 +557,7 @@ impl Assembler<'_> {
             // A trace function takes a jump backward for a new line unless it leads to the SEND itself.
             for place in self.before_send.get(&instruction.target).cloned().unwrap_or_default() {
                 let position = self.position_of(place, owner);
-                self.add_hook(place, Item { position, ..plain }, Next::Elsewhere)?;
+                self.add_hook(place, Item { position, ..plain }, Next::Elsewhere);
             }
         }
         let send = previous.filter(|&p| analysis.opcode(p) == SEND && instruction.opcode() == YIELD_VALUE);
@@ -540,7 +580,7 @@ impl Assembler<'_> {
             // With a position behind RESUME, a trace function would see a line that is not there.
             let position = if analysis.is_start(k) { NONE } else { self.position_of(place, owner) };
             let next = if index == 0 { Next::Behind(UnitIndex(instruction.start)) } else { Next::Elsewhere };
-            self.add_hook(place, Item { position, ..plain }, next)?;
+            self.add_hook(place, Item { position, ..plain }, next);
         }
         self.parts.push(parts);
         Ok(())
@@ -579,27 +619,23 @@ impl Assembler<'_> {
     }
 
     /// Adds a hook. `next` is what a frame runs next that is about to enter it.
-    fn add_hook(&mut self, place: usize, plain: Item, next: Next) -> Result<(), RewriteError> {
+    fn add_hook(&mut self, place: usize, plain: Item, next: Next) {
         let Place { depth, offset, .. } = self.analysis.places[place];
-        let item = self.hook_item(self.hooks.len(), depth, plain)?;
+        let is_tight = self.limit.is_some_and(|limit| depth >= limit);
+        let stands_for = offset.0 / 2;
         let index = self.items.len();
         self.hooks.push((place, index as u32));
+        let item = self.hook_item(depth, is_tight, Item { stands_for, ..plain });
         self.items.push(item);
-        self.blocks.push(BlockItems { items: index..index + 1, stands_for: offset.0 / 2, next });
-        Ok(())
+        self.blocks.push(BlockItems { items: index..index + 1, stands_for, next });
     }
 
-    /// A hook with so many slots of the stack in use before it, whose constant is the `nth` of ours.
-    fn hook_item(&mut self, nth: usize, depth: u32, plain: Item) -> Result<Item, RewriteError> {
-        let arg = self.const_arg(nth)?;
-        self.stack_size = self.stack_size.max(depth + 1);
-        let extended = extensions(arg);
-        Ok(Item { opcode: LOAD_CONST, extended, tail: 1, is_hook: true, arg, untouched: depth, ..plain })
-    }
-
-    fn const_arg(&self, nth: usize) -> Result<u32, RewriteError> {
-        let arg = u32::try_from(nth).ok().and_then(|i| self.analysis.const_count.checked_add(i));
-        arg.ok_or(RewriteError::Length)
+    /// A hook with so many slots of the stack in use before it. Which constant it is, is known when there are all.
+    fn hook_item(&mut self, depth: u32, is_tight: bool, plain: Item) -> Item {
+        let opcode = if is_tight { DELETE_GLOBAL } else { LOAD_CONST };
+        let untouched = depth - u32::from(is_tight);
+        self.stack_size = self.stack_size.max(untouched + 1);
+        Item { opcode, tail: 1, is_hook: true, is_tight, untouched, ..plain }
     }
 
     /// Where an exception enters the handler of one of the original's guards.
@@ -610,24 +646,23 @@ impl Assembler<'_> {
     }
 
     /// The way that what instruction `owner` raises under a guard takes.
-    fn way(&self, owner: u32, guard: u32, untouched: u32, is_own: bool) -> Way {
+    fn way(&self, owner: u32, guard: u32, untouched: u32, is_own: bool, origin: Origin) -> Way {
         let analysis = self.analysis;
         let reraises = is_own && analysis.reraises(owner as usize);
         let reraised_by = if reraises { owner } else { NONE };
-        match (analysis.guards.get(guard as usize), self.handler_label(owner, guard)) {
-            (Some(guard), Some(label)) => Way {
-                exit: Exit::Into { guard: guard.alike, label },
-                kept: analysis.kept(owner as usize, untouched, guard.depth),
-                reraised_by,
-                is_told: false,
-            },
-            _ => Way {
-                exit: Exit::Out,
-                kept: analysis.kept(owner as usize, untouched, 0),
-                reraised_by,
-                is_told: false,
-            },
-        }
+        let (exit, for_handler) =
+            match (analysis.guards.get(guard as usize), self.handler_label(owner, guard)) {
+                (Some(guard), Some(label)) => (Exit::Into { guard: guard.alike, label }, guard.depth),
+                _ => (Exit::Out, 0),
+            };
+        let kept = analysis.kept(owner as usize, untouched, for_handler);
+        let origin = self.is_tight(kept).then_some(origin);
+        Way { exit, kept, reraised_by, is_told: false, origin }
+    }
+
+    /// Whether a gate above so many slots of the stack has to be tight: another one takes three more.
+    fn is_tight(&self, kept: u32) -> bool {
+        self.limit.is_some_and(|limit| kept + 3 > limit)
     }
 
     /// The gate of what an item raises, if it has one.
@@ -641,13 +676,14 @@ impl Assembler<'_> {
             return self.gate_of.get(&next).map(|&index| &self.gates[index]);
         }
         let is_own = !item.is_hook && item.opcode == self.analysis.opcode(item.owner as usize);
-        let way = self.way(item.owner, item.guard, item.untouched, is_own);
+        let origin = Origin { unit: UnitIndex(item.stands_for), is_hook: item.is_hook };
+        let way = self.way(item.owner, item.guard, item.untouched, is_own, origin);
         self.gate_of.get(&way).map(|&index| &self.gates[index])
     }
 
     /// All ways that something can take, each with the number of its handler's instruction and one; those
     /// out of the frame first, with [`OUT`].
-    fn ways(&self) -> Vec<(u32, Way)> {
+    fn ways(&self, is_wanted: &dyn Fn(usize) -> bool) -> Vec<(u32, Way)> {
         let analysis = self.analysis;
         let mut ways = Vec::with_capacity(16);
         let mut last = None;
@@ -666,14 +702,20 @@ impl Assembler<'_> {
                 continue;
             }
             let (owner, guard, depth) = (k as u32, analysis.guarded_by[k], analysis.depth(k));
-            add(self.way(owner, guard, analysis.untouched(k), true));
+            let origin = Origin { unit: UnitIndex(analysis.instructions[k].opcode_unit()), is_hook: false };
+            add(self.way(owner, guard, analysis.untouched(k), true, origin));
             // What hooks raise, before and behind.
-            add(self.way(owner, guard, depth, false));
+            add(self.way(owner, guard, depth, false, origin));
             if self.guard_before(k) != guard {
-                add(self.way(owner, self.guard_before(k), depth, false));
+                add(self.way(owner, self.guard_before(k), depth, false, origin));
             }
             for depth in analysis.depths_behind(k) {
-                add(self.way(owner, guard, depth, false));
+                add(self.way(owner, guard, depth, false, origin));
+            }
+        }
+        if self.limit.is_some() {
+            for place in (0..analysis.places.len()).filter(|&place| is_wanted(place)) {
+                self.add_ways_from(place, &mut add);
             }
         }
         let told: Vec<_> = ways.iter().filter_map(|&(handler, way)| Some((handler, way.then()?))).collect();
@@ -683,45 +725,65 @@ impl Assembler<'_> {
         ways
     }
 
+    /// Adds the ways that what the hook at a place raises can take, if it or its gate may be tight.
+    fn add_ways_from(&self, place: usize, add: &mut impl FnMut(Way)) {
+        let analysis = self.analysis;
+        let (owner, Place { depth, offset, .. }) = (analysis.instruction_of[place], analysis.places[place]);
+        let k = owner as usize;
+        if !analysis.is_reached(k) || !analysis.is_gated(k) {
+            return;
+        }
+        let origin = Origin { unit: UnitIndex(offset.0 / 2), is_hook: true };
+        for guard in [analysis.guarded_by[k], self.guard_before(k)] {
+            for untouched in [depth, depth.saturating_sub(1)] {
+                add(self.way(owner, guard, untouched, false, origin));
+            }
+        }
+    }
+
     /// Adds a gate, unless there is no room for it.
-    fn add_gate(&mut self, way: Way, limit: Option<u32>, owner: u32) -> Result<(), RewriteError> {
-        let depth = way.kept + 2;
-        if limit.is_some_and(|limit| depth + 1 > limit) {
-            return Ok(());
+    fn add_gate(&mut self, way: Way, owner: u32) {
+        let is_tight = self.is_tight(way.kept);
+        let depth = way.kept + if is_tight { 1 } else { 2 };
+        if self.limit.is_some_and(|limit| depth > limit) {
+            return;
         }
         let (label, guard) = match way.exit {
             Exit::Into { guard, label } => (label, guard),
             Exit::Out => (Label::Nowhere, NONE),
         };
+        // For the handler, what a tight gate raises again comes from the gate, which keeps no other position.
+        let raised_by =
+            way.origin.and_then(|origin| Some((origin.unit.0, self.analysis.containing(origin.unit)?)));
+        let (stands_for, position) = match raised_by {
+            Some((unit, k)) => (unit, k as u32),
+            None => (self.analysis.instructions[owner as usize].start, owner),
+        };
         // What comes from the handler's own line comes from there for a trace function too.
-        let position = if matches!(label, Label::Past(_)) { owner } else { NONE };
-        let plain = Item { is_gate: true, position, label, ..Item::nop(owner, guard, 0) };
+        let position = if matches!(label, Label::Past(_)) { position } else { NONE };
+        let plain = Item { is_gate: true, position, label, ..Item::nop(owner, stands_for, guard, 0) };
         let start = self.items.len();
-        // Which constant it is, is known when all hooks are.
-        let hook = self.hook_item(0, depth, plain)?;
+        let hook = self.hook_item(depth, is_tight, plain);
         self.items.push(hook);
-        self.items.push(Item { opcode: RERAISE, arg: 1, ..plain });
+        self.items.push(Item { opcode: RERAISE, arg: u32::from(!is_tight), ..plain });
         let items = start..self.items.len();
-        let stands_for = self.analysis.instructions[owner as usize].start;
         self.blocks.push(BlockItems { items: items.clone(), stands_for, next: Next::Elsewhere });
         self.gate_of.insert(way, self.gates.len());
         self.gates.push(GateItems { items, depth, way });
-        Ok(())
     }
 
     /// Adds the hook that what is handled at instruction `k` passes before it goes on at the label.
-    fn add_handled(&mut self, k: usize, place: usize, label: Label) -> Result<(), RewriteError> {
+    fn add_handled(&mut self, k: usize, place: usize, label: Label) {
         let first = self.items.len();
         let position = if matches!(label, Label::Past(_)) { k as u32 } else { NONE };
         let plain = Item { position, label, guard: self.guard_before(k), ..self.plain(k) };
-        self.add_hook(place, Item { label: Label::Nowhere, ..plain }, Next::Elsewhere)?;
+        self.add_hook(place, Item { label: Label::Nowhere, ..plain }, Next::Elsewhere);
         self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, ..plain });
         self.handled.insert(label, first as u32);
-        Ok(())
     }
 
     /// Adds the hooks that a jump passes on its way to the instruction that comes next.
-    fn add_edge(&mut self, edge: &Edge, places: &[usize]) -> Result<(), RewriteError> {
+    fn add_edge(&mut self, edge: &Edge, places: &[usize]) {
         let analysis = self.analysis;
         let from = edge.from as usize;
         if analysis.opcode(from) == SEND && edge.target > 0 {
@@ -732,7 +794,7 @@ impl Assembler<'_> {
         let position = if edge.target > edge.from { edge.from } else { NONE };
         let plain = Item { position, ..self.plain(from) };
         for &place in &places[edge.places.clone()] {
-            self.add_hook(place, plain, Next::Elsewhere)?;
+            self.add_hook(place, plain, Next::Elsewhere);
         }
         let label = self.label_of_target(from, edge.target);
         let jump = self.items.len();
@@ -741,7 +803,6 @@ impl Assembler<'_> {
         let next = Next::Instruction(UnitIndex(analysis.instructions[edge.target as usize].start));
         let stands_for = analysis.instructions[from].opcode_unit();
         self.blocks.push(BlockItems { items: jump..jump + 1, stands_for, next });
-        Ok(())
     }
 
     /// Adds such a unit in front of instruction `k` if a `yield from` may lead there.
@@ -761,12 +822,22 @@ impl Assembler<'_> {
         self.blocks.push(BlockItems { items: index..index + 1, stands_for, next: Next::Elsewhere });
     }
 
-    /// Gives the gates the constant behind those of the hooks.
-    fn number_gates(&mut self) -> Result<(), RewriteError> {
-        let arg = self.const_arg(self.hooks.len())?;
-        for i in 0..self.gates.len() {
-            let hook = &mut self.items[self.gates[i].items.start];
-            (hook.arg, hook.extended) = (arg, extensions(arg));
+    /// Gives the hooks their constants, and the gates the one behind those; the tight ones their names in the same
+    /// way.
+    fn number_constants(&mut self) -> Result<(), RewriteError> {
+        let Analysis { const_count, name_count, .. } = *self.analysis;
+        let mut tight = 0;
+        let gates = self.gates.iter().map(|gate| (self.hooks.len(), gate.items.start));
+        let hooks = self.hooks.iter().enumerate().map(|(nth, &(_, item))| (nth, item as usize));
+        for (nth, item) in hooks.chain(gates) {
+            let item = &mut self.items[item];
+            let arg = match item.is_tight {
+                true => name_count.checked_add(tight),
+                false => u32::try_from(nth).ok().and_then(|nth| const_count.checked_add(nth)),
+            };
+            item.arg = arg.ok_or(RewriteError::Length)?;
+            item.extended = extensions(item.arg);
+            tight += u32::from(item.is_tight && !item.is_gate);
         }
         Ok(())
     }
@@ -786,7 +857,7 @@ impl Assembler<'_> {
         }
     }
 
-    fn add_landing(&mut self, landing: Landing, limit: Option<u32>) -> Result<Pad, RewriteError> {
+    fn add_landing(&mut self, landing: Landing) -> Result<Pad, RewriteError> {
         let analysis = self.analysis;
         let unit = match landing {
             Landing::After(unit) | Landing::Own(unit) => unit,
@@ -809,7 +880,7 @@ impl Assembler<'_> {
             Landing::Handler { .. } => (Label::HandledPast(k as u32), analysis.depth(k)),
             Landing::Own(_) => (Label::Own(k as u32), analysis.depth(k)),
         };
-        let room = limit.map_or(depth + 2, |limit| limit.min(depth + 2));
+        let room = self.limit.map_or(depth + 2, |limit| limit.min(depth + 2));
         self.stack_size = self.stack_size.max(room);
         let first = self.items.len() as u32;
         for opcode in [PRECALL, CALL, POP_TOP, JUMP_BACKWARD_NO_INTERRUPT] {
@@ -917,7 +988,7 @@ impl Assembler<'_> {
         for item in &self.items {
             encode(item.opcode, item.arg, item.extended, &mut code);
             if item.is_hook {
-                code.extend([POP_JUMP_FORWARD_IF_TRUE, 0]);
+                code.extend([if item.is_tight { UNARY_INVERT } else { POP_JUMP_FORWARD_IF_TRUE }, 0]);
             } else {
                 code.resize(code.len() + 2 * usize::from(item.tail), 0);
             }
@@ -926,8 +997,9 @@ impl Assembler<'_> {
         }
 
         let hooks = self.hooks.iter().map(|&(place, item)| {
+            let Item { is_tight, .. } = self.items[item as usize];
             let skip = (self.items[item as usize].units() - 1) as u8;
-            Hook { place, unit: UnitIndex(starts[item as usize]), skip }
+            Hook { place, unit: UnitIndex(starts[item as usize]), skip, is_tight }
         });
         let hooks = hooks.collect();
         let gates = self.gates.iter().map(|gate| {
@@ -936,6 +1008,8 @@ impl Assembler<'_> {
                 unit: UnitIndex(starts[gate.items.start]),
                 skip: (self.items[gate.items.start].units() - 1) as u8,
                 depth: gate.depth,
+                origin: gate.way.origin,
+                is_tight: self.items[gate.items.start].is_tight,
                 reraised_by: reraised_by.map(|by| ByteOffset::from(UnitIndex(by.opcode_unit()))),
                 is_told: gate.way.is_told,
                 leaves: gate.way.exit == Exit::Out && gate.way.then().is_none(),
@@ -982,14 +1056,27 @@ impl Assembler<'_> {
         let mut run: Option<(u32, Entry)> = None;
         let mut gate = None;
         for (i, item) in self.items.iter().enumerate() {
-            let (start, end) = (starts[i], starts[i + 1]);
+            let (mut start, end) = (starts[i], starts[i + 1]);
             if i == 0 || !item.raises_like(&self.items[i - 1]) {
                 gate = self.gate(i, item);
+            }
+            if item.is_tight {
+                // Its constant raises there what takes the place of the value on top, and gives that back here.
+                if let Some((_, entry)) = run.take() {
+                    exception_table::encode(&entry, &mut table);
+                }
+                let depth = item.untouched;
+                exception_table::encode(
+                    &Entry { start, end: end - 1, target: end - 1, depth, lasti: false },
+                    &mut table,
+                );
+                start = end - 1;
             }
             let entry = match (gate, analysis.guards.get(item.guard as usize)) {
                 (Some(gate), _) => {
                     let target = starts[gate.items.start];
-                    Some(Entry { start, end, target, depth: gate.depth - 2, lasti: true })
+                    let lasti = !self.items[gate.items.start].is_tight;
+                    Some(Entry { start, end, target, depth: gate.depth - 1 - u32::from(lasti), lasti })
                 }
                 (None, Some(guard)) => {
                     // What is raised in a gate goes where the gate leads.
@@ -1140,13 +1227,47 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_that_does_not_fit_is_left_out() {
+    fn a_hook_without_room_takes_the_place_of_the_value_on_top() {
         let code = Listing::new(1, "1 RESUME 0\n 2 LOAD_CONST 0\n 2 RETURN_VALUE");
         let analysis = analysis_of(&code, LINES);
         let copy = analysis.assemble(&Plan { stack_limit: Some(1), ..ALL }).unwrap();
-        let hooked: Vec<_> = copy.hooks.iter().map(|hook| analysis.places()[hook.place].event).collect();
-        assert_eq!(hooked, [Event::PyStart, Event::Line]);
         assert_eq!(copy.stack_size, 1);
+        assert_listing(
+            &copy,
+            " 0 1 RESUME 0
+              1 - LOAD_CONST 4
+              2 - POP_JUMP_FORWARD_IF_TRUE to 3
+              3 2 LOAD_CONST 5
+              4 2 POP_JUMP_FORWARD_IF_TRUE to 5
+              5 2 LOAD_CONST 0
+              6 2 DELETE_GLOBAL 4
+              7 2 UNARY_INVERT 0
+              8 2 RETURN_VALUE 0",
+        );
+        assert_eq!(copy.hooks.iter().map(|hook| hook.is_tight).collect::<Vec<_>>(), [false, false, true]);
+        assert_eq!((copy.added_consts(), copy.added_names()), (3, 1));
+        let entries = exception_table::decode(&copy.exception_table).unwrap();
+        assert_eq!(entries, [Entry { start: 6, end: 7, target: 7, depth: 0, lasti: false }]);
+    }
+
+    #[test]
+    fn a_hook_takes_no_place_of_a_null() {
+        let code = Listing::new(
+            2,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+             2 PUSH_NULL
+             2 SWAP 2
+             2 POP_TOP
+             2 POP_TOP
+             2 LOAD_CONST 0
+             2 RETURN_VALUE",
+        );
+        let analysis = analysis_of(&code, EventSet::INSTRUCTION);
+        let copy = analysis.assemble(&Plan { stack_limit: Some(2), ..ALL }).unwrap();
+        let hooked: Vec<_> =
+            copy.hooks.iter().map(|hook| analysis.places()[hook.place].offset.0 / 2).collect();
+        assert_eq!(hooked, [1, 2, 4, 5, 6, 7]);
     }
 
     #[test]
@@ -1271,10 +1392,62 @@ mod tests {
         let at = UnitIndex;
         assert_eq!((copy.next(at(9)), copy.next(at(17))), (Next::Elsewhere, Next::Elsewhere));
         assert_eq!(copy.next(at(11)), Next::Instruction(at(5)));
-        // No room for the position and the hook: no gates.
-        let tight = analysis.assemble(&Plan { stack_limit: Some(2), ..plan }).unwrap();
-        assert!(tight.gates.is_empty());
-        assert_eq!(tight.exception_table, code.exception_table);
+    }
+
+    #[test]
+    fn gates_without_room_are_of_one_instruction_each() {
+        // try: (lines 2 and 3) ... except: (line 3), without room for more than the exception.
+        let mut code = Listing::new(
+            1,
+            "1 RESUME 0
+             2 LOAD_CONST 0
+             3 RETURN_VALUE
+             3 RERAISE 0",
+        );
+        code.exception_table = vec![0x80 | 1, 2, 3, 0];
+        verify(&code.bytes()).unwrap();
+        let analysis = analysis_of(&code, LINES);
+        let plan = Plan { wanted: &|_| false, gates: true, stack_limit: Some(1), ..ALL };
+        let copy = analysis.assemble(&plan).unwrap();
+        assert_listing(
+            &copy,
+            " 0 1 RESUME 0
+              1 2 LOAD_CONST 0
+              2 3 RETURN_VALUE 0
+              3 - DELETE_GLOBAL 4
+              4 - UNARY_INVERT 0
+              5 - RERAISE 0
+              6 3 DELETE_GLOBAL 4
+              7 3 UNARY_INVERT 0
+              8 3 RERAISE 0
+              9 3 RERAISE 0
+             10 - DELETE_GLOBAL 4
+             11 - UNARY_INVERT 0
+             12 - RERAISE 0
+             13 - DELETE_GLOBAL 4
+             14 - UNARY_INVERT 0
+             15 - RERAISE 0
+             16 - DELETE_GLOBAL 4
+             17 - UNARY_INVERT 0
+             18 - RERAISE 0",
+        );
+        assert_eq!(copy.added_names(), 1);
+        let origins: Vec<_> =
+            copy.gates.iter().map(|gate| gate.origin.map(|origin| (origin.unit.0, origin.is_hook))).collect();
+        assert_eq!(
+            origins,
+            [Some((1, false)), Some((2, false)), Some((3, false)), Some((0, false)), Some((3, false))]
+        );
+        let entries = exception_table::decode(&copy.exception_table).unwrap();
+        let ways: Vec<_> = entries.iter().map(|entry| (entry.start, entry.end, entry.target)).collect();
+        // Each to its gate, from the first half of that to the second, and from there to the handler.
+        let into = [(0, 1, 13), (1, 2, 3), (2, 3, 6), (9, 10, 10)];
+        let through = [(3, 4, 4), (6, 7, 7), (10, 11, 11), (13, 14, 14), (16, 17, 17)];
+        let on = [(4, 6, 9), (7, 9, 9)];
+        let mut expected = [&into[..], &through, &on].concat();
+        expected.sort_unstable();
+        assert_eq!(ways, expected);
+        assert!(entries.iter().all(|entry| entry.depth == 0 && !entry.lasti));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(super) struct Listing {
 }
 
 pub(super) const CONSTS: u32 = 4;
+pub(super) const NAMES: u32 = 4;
 
 impl Listing {
     pub(super) fn new(stack_size: u32, text: &str) -> Listing {
@@ -64,7 +65,7 @@ impl Listing {
             first_line: 1,
             stack_size: self.stack_size,
             const_count: CONSTS,
-            name_count: 4,
+            name_count: NAMES,
             is_generator: true,
         }
     }
@@ -78,7 +79,7 @@ pub(super) fn bytes_of(copy: &Rewritten) -> CodeBytes<'_> {
         first_line: 1,
         stack_size: copy.stack_size,
         const_count: CONSTS + copy.added_consts(),
-        name_count: 4,
+        name_count: NAMES + copy.added_names(),
         is_generator: true,
     }
 }

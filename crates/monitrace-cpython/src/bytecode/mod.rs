@@ -12,6 +12,10 @@
 //! [`Place::depth`] says where, because the depth of the stack is known for every instruction. A
 //! place is disabled by writing `JUMP_FORWARD skip` over the hook's first unit ([`Hook::skip`]).
 //!
+//! Where a running frame's stack has no room for the constant, the hook is *tight*: `DELETE_GLOBAL hook;
+//! UNARY_INVERT`, with the second for a handler of the first. What the hook raises when it is looked up as a name
+//! takes the place of the value on top, and gives it back when it is inverted. It is switched off in the same way.
+//!
 //! # A gate
 //!
 //! What an instruction raises reaches no hook behind it. A copy with gates sends every exception, on its way
@@ -19,7 +23,8 @@
 //! adds nothing to the traceback and goes on where the gate's own entry of the exception table leads. There
 //! is one for each way (handler, from its line or not, raised or raised again, depth). Iterators of
 //! loops that go on stay on the stack in a gate and are dropped behind it; if it led out of the frame,
-//! a second gate follows then. Gates cost nothing until something is raised.
+//! a second gate follows then. A gate above which there is no room for three values more is tight, too, and
+//! there is one for each instruction: it keeps no position, and goes on by `RERAISE 0`. Gates cost nothing until something is raised.
 //!
 //! # Where hooks stand
 //!
@@ -64,7 +69,7 @@ mod places;
 mod units;
 mod verify;
 
-pub use assemble::{Gate, Hook, Landing, Plan, Rewritten};
+pub use assemble::{Gate, Hook, Landing, Origin, Plan, Rewritten};
 pub use error::RewriteError;
 pub use instruction::raising_unit;
 pub use places::{Analysis, Operands, Place, RAISING, Side};

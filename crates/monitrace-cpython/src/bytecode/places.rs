@@ -8,7 +8,7 @@ use super::instruction::{Instruction, NONE, decode};
 use super::line_table::{Cursor, Position};
 use super::opcodes::{
     CALL, CALL_FUNCTION_EX, END_ASYNC_FOR, FOR_ITER, GET_ANEXT, JUMP_BACKWARD, JUMP_FORWARD, KW_NAMES,
-    PRECALL, RAISE_VARARGS, RERAISE, RESUME, RETURN_GENERATOR, RETURN_VALUE, SEND, YIELD_VALUE,
+    PRECALL, PUSH_NULL, RAISE_VARARGS, RERAISE, RESUME, RETURN_GENERATOR, RETURN_VALUE, SEND, YIELD_VALUE,
 };
 use super::{CodeBytes, RewriteError, exception_table};
 use monitrace_core::{ByteOffset, Event, UnitIndex};
@@ -101,6 +101,7 @@ pub struct Analysis {
     pub(super) first_line: i32,
     pub(super) stack_size: u32,
     pub(super) const_count: u32,
+    pub(super) name_count: u32,
     pub(super) line_table_length: usize,
     is_generator: bool,
 }
@@ -149,6 +150,7 @@ impl Analysis {
             first_line: code.first_line,
             stack_size: code.stack_size,
             const_count: code.const_count,
+            name_count: code.name_count,
             line_table_length: code.line_table.len(),
             is_generator: code.is_generator,
         };
@@ -422,6 +424,16 @@ impl Analysis {
             }
         }
         is_warm
+    }
+
+    /// Whether the hook at a place fits into a stack of so many slots. One without room for its constant is tight,
+    /// and takes the place of the value on top: it must be a value, and no handler's.
+    pub(super) fn has_room(&self, place: usize, limit: u32) -> bool {
+        let (k, Place { side, depth, .. }) = (self.instruction_of[place] as usize, self.places[place]);
+        let below = if side == Side::Behind { Some(k) } else { k.checked_sub(1) };
+        let is_value = below.is_none_or(|k| self.opcode(k) != PUSH_NULL);
+        // Handlers keep less than the whole stack, for they are given the exception.
+        depth < limit || (depth == limit && limit >= self.stack_size && depth > 0 && is_value)
     }
 
     /// Whether a jump does nothing but pass by handlers. CPython 3.12 and later have these behind all other

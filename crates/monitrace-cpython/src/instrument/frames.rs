@@ -252,11 +252,7 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
                 Some(_) if executing => {
                     arm(py, thread, cframe, frame, false);
                 }
-                Some(original) if move_waiting(py, frame, &original)? => {}
-                Some(_) => {
-                    // It has no room for all hooks while others stand on it: it is moved when it goes on.
-                    await_turn(py, thread, frame, false);
-                }
+                Some(original) => move_waiting(py, frame, &original)?,
                 None => {}
             }
         }
@@ -307,66 +303,30 @@ pub(super) fn adopt_generator(py: Python<'_>, generator: *mut PyGenObject) -> Py
         }
         let frame = (&raw mut (*generator).gi_iframe).cast::<InterpreterFrame>();
         match wanted(py, frame)? {
-            Some(original) => move_waiting_anyway(py, frame, &original),
+            Some(original) => move_waiting(py, frame, &original),
             None => Ok(()),
         }
     }
 }
 
-/// Exchanges the code of a frame that the loop will read again from memory. False if the frame has no room for
-/// all hooks: it is left as it is then.
+/// Exchanges the code of a frame that the loop will read again from memory. Its stack cannot grow: what is behind it
+/// is taken.
 ///
 /// # Safety
-/// The frame is live, complete and waits for an inlined call to return.
+/// The frame is live, complete and waits for an inlined call to return, or for its generator's turn.
 unsafe fn move_waiting(
-    py: Python<'_>,
-    frame: *mut InterpreterFrame,
-    original: &Rc<Original>,
-) -> PyResult<bool> {
-    // SAFETY: see above.
-    unsafe {
-        let Some(copy) = copy_for_waiting(py, frame, original)? else { return Ok(true) };
-        let record = Instrumented::of(copy.as_ptr().cast());
-        if record.zip(original.current()).is_some_and(|(copy, whole)| !copy.has_all_of(whole)) {
-            return Ok(false);
-        }
-        exchange_code(py, frame, copy)?;
-    }
-    Ok(true)
-}
-
-/// The same with as many hooks as there is room for: a generator keeps its stack for good.
-///
-/// # Safety
-/// The frame is live, complete and waits for its generator's turn.
-unsafe fn move_waiting_anyway(
     py: Python<'_>,
     frame: *mut InterpreterFrame,
     original: &Rc<Original>,
 ) -> PyResult<()> {
     // SAFETY: see above.
     unsafe {
-        match copy_for_waiting(py, frame, original)? {
+        let room = (*(*frame).f_code).co_stacksize as u32;
+        let variant = Variant { stack_limit: Some(room), landing: None, wakes_mover: wakes_mover(frame) };
+        match make(py, original, variant)? {
             Some(copy) => exchange_code(py, frame, copy),
             None => Ok(()),
         }
-    }
-}
-
-/// A copy for a frame whose stack cannot grow: what is behind it is taken.
-///
-/// # Safety
-/// The frame is live and complete.
-unsafe fn copy_for_waiting(
-    py: Python<'_>,
-    frame: *mut InterpreterFrame,
-    original: &Rc<Original>,
-) -> PyResult<Option<Py<PyAny>>> {
-    // SAFETY: see above.
-    unsafe {
-        let room = (*(*frame).f_code).co_stacksize as u32;
-        let variant = Variant { stack_limit: Some(room), landing: None, wakes_mover: wakes_mover(frame) };
-        make(py, original, variant)
     }
 }
 

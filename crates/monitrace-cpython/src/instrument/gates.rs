@@ -8,7 +8,7 @@ use super::hook::as_object;
 use super::records::{Instrumented, Original, ThrownLine};
 use super::stops;
 use crate::bytecode::opcodes::{
-    JUMP_BACKWARD_NO_INTERRUPT, NOP, RAISE_VARARGS, RETURN_GENERATOR, YIELD_VALUE,
+    JUMP_BACKWARD_NO_INTERRUPT, NOP, RAISE_VARARGS, RETURN_GENERATOR, UNARY_INVERT, YIELD_VALUE,
 };
 use crate::bytecode::{self, RAISING};
 use crate::ffi::code::CodeUnit;
@@ -37,14 +37,23 @@ pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
         let Some(gate) = record.rewritten().gate_at(unit as u32) else { return };
         let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
         let top = stack.add((*record.code()).co_nlocalsplus as usize + gate.depth as usize);
-        let (lasti, exception) = (*top.sub(2), top.sub(1));
-        debug_assert!(ffi::PyLong_CheckExact(lasti) != 0 && ffi::PyExceptionInstance_Check(*exception) != 0);
-        let raised_at = raising_unit(record.units(), ffi::PyLong_AsLong(lasti) as u32);
+        let exception = top.sub(1);
+        debug_assert!(ffi::PyExceptionInstance_Check(*exception) != 0);
+        let by_hook = gate.origin.is_some_and(|origin| origin.is_hook);
+        let raised_at = match gate.origin {
+            Some(origin) => record.rewritten().copy_unit(origin.unit).unwrap_or(origin.unit).0,
+            None => {
+                let position = *top.sub(2);
+                debug_assert!(ffi::PyLong_CheckExact(position) != 0);
+                ffi::PyLong_AsLong(position) as u32
+            }
+        };
+        let raised_at = if by_hook { raised_at } else { raising_unit(record.units(), raised_at) };
         (*frame).prev_instr = record.units().add(raised_at as usize);
         record.show_elsewhere(frame);
         let mut passing = Passing { py, original: record.original(), frame, exception };
         let at = record.rewritten().original_unit(UnitIndex(raised_at));
-        let opcode = (*(*frame).prev_instr).to_le_bytes()[0];
+        let opcode = if by_hook { UNARY_INVERT } else { (*(*frame).prev_instr).to_le_bytes()[0] };
         // A `raise` that finds nothing to raise again raises something new, and has just been added to its
         // traceback.
         let is_raise = opcode == RAISE_VARARGS && gate.reraised_by == Some(ByteOffset::from(at));

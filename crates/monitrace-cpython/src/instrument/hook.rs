@@ -2,7 +2,7 @@
 //!
 //! The rewritten bytecode loads the hook and jumps if it is true. It never is: `nb_bool` does the
 //! work and answers 0, or -1 with an exception set. A hook is switched off by writing a jump over
-//! its first unit. That of a gate is never off and has no place of its own: `gates` does its work.
+//! its first unit. Without room for it on the stack it is asked another way: see `detour`. That of a gate is never off and has no place of its own: `gates` does its work.
 //! A hook owns its boxed position, borrows everything else from the record of its code
 //! object, and must check that record before it reads anything: a hook can outlive its code.
 
@@ -87,6 +87,7 @@ fn hook_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
     }
     let mut slots = [
         ffi::PyType_Slot { slot: ffi::Py_nb_bool, pfunc: hook_bool as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_tp_hash, pfunc: super::detour::hash as *mut c_void },
         ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: hook_dealloc as *mut c_void },
         ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() },
     ];
@@ -146,6 +147,12 @@ impl Hook {
     /// Ties the hook to the record of its code object, or cuts it off with NULL.
     pub(super) fn set_record(&self, record: *const Instrumented) {
         self.record.set(record);
+    }
+
+    /// Whether an object is a hook.
+    pub(super) fn is_hook(object: *mut ffi::PyObject) -> bool {
+        // SAFETY: a live object; reading a type's address is always allowed.
+        HOOK_TYPE.get().is_some_and(|kind| unsafe { ffi::Py_TYPE(object) } == kind.0)
     }
 
     pub(super) fn place(&self) -> usize {
@@ -238,6 +245,18 @@ impl Hook {
         if let Some(unit) = self.covered.take() {
             record.replace_unit(self.unit, unit);
         }
+    }
+
+    /// Answers the bytecode that asks for its truth: 0, or -1 with an exception set.
+    pub(super) fn ask(&self, py: Python<'_>) -> c_int {
+        // Callbacks are instrumented too, and their hooks run as often as the program's.
+        if super::quiet::is_quiet() && !self.wakes_mover {
+            return 0;
+        }
+        catch_unwind(AssertUnwindSafe(|| self.fire(py))).unwrap_or_else(|_| {
+            PySystemError::new_err("monitrace: a native callback panicked").restore(py);
+            -1
+        })
     }
 
     /// Runs between two instructions of the monitored code. -1: an exception is set.
@@ -552,6 +571,24 @@ impl Hook {
         self.slot(record, nth).map(|slot| unsafe { *slot }).filter(|operand| !operand.is_null())
     }
 
+    /// Where the topmost value on the stack of the frame is that runs this hook and stands so many units behind the
+    /// one that asks for its truth, if it is tight. `None` if no frame does.
+    pub(super) fn slot_on_top(&self, units: i32) -> Option<*mut *mut ffi::PyObject> {
+        // SAFETY: the record clears this pointer before it goes away, and the GIL is held. The current thread has a
+        // frame when Python code runs; if that frame runs our code object, then prev_instr points into it.
+        unsafe {
+            let record = self.record.get().as_ref()?;
+            let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+            if frame.is_null() || (*frame).f_code != record.code() {
+                return None;
+            }
+            let unit = (*frame).prev_instr.offset_from(record.units()) - units as isize;
+            let depth = record.depth_at_tight(self, u32::try_from(unit).ok()?)?;
+            let slot = (*record.code()).co_nlocalsplus as usize + depth as usize - 1;
+            Some((&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>().add(slot))
+        }
+    }
+
     /// Where that value is.
     fn slot(&self, record: &Instrumented, nth: u32) -> Option<*mut *mut ffi::PyObject> {
         // SAFETY: the current thread has a frame when Python code runs; if that frame runs our code
@@ -599,14 +636,7 @@ pub(super) fn as_object(pointer: &*mut ffi::PyObject) -> &Py<PyAny> {
 unsafe extern "C" fn hook_bool(hook: *mut ffi::PyObject) -> c_int {
     // SAFETY: nb_bool is called with the GIL held and an instance of the type.
     let (py, hook) = unsafe { (Python::assume_attached(), &*hook.cast::<Hook>()) };
-    // Callbacks are instrumented too, and their hooks run as often as the program's.
-    if super::quiet::is_quiet() && !hook.wakes_mover {
-        return 0;
-    }
-    catch_unwind(AssertUnwindSafe(|| hook.fire(py))).unwrap_or_else(|_| {
-        PySystemError::new_err("monitrace: a native callback panicked").restore(py);
-        -1
-    })
+    hook.ask(py)
 }
 
 unsafe extern "C" fn hook_dealloc(hook: *mut ffi::PyObject) {

@@ -7,6 +7,7 @@
 //! frames      frames that run already: moved to a copy where they stand
 //! records     what is kept with a code object and with its copy
 //! hook        the constant that fires an event
+//! detour      the same where the stack has no room for it
 //! gates       what tools are told of an exception on its way
 //! calls       the calls under way, for the events that tell how they end
 //! stops       the iterators that have just ended, for the loops that asked them
@@ -21,6 +22,7 @@
 
 mod bare;
 mod calls;
+mod detour;
 mod entry;
 mod frames;
 mod functions;

@@ -21,7 +21,7 @@ use crate::ffi::frame::InterpreterFrame;
 use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Scope, UnitIndex};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -347,8 +347,6 @@ impl Instrumented {
             hooks.push(hook);
             values.push(object);
         }
-        // SAFETY: as above.
-        hooks.sort_by_key(|&hook| unsafe { (*hook).place() });
         ends.sort_unstable();
         let mut gate = ptr::null();
         if !rewritten.gates.is_empty() {
@@ -356,7 +354,12 @@ impl Instrumented {
             gate = object.as_ptr().cast_const().cast::<Hook>();
             values.push(object);
         }
-        let copy = new_code(py, code, &rewritten, PyTuple::new(py, values)?)?;
+        let tight_gate = rewritten.has_tight_gates().then_some(gate);
+        let tight = rewritten.hooks.iter().zip(&hooks).filter(|(hook, _)| hook.is_tight);
+        let names: Vec<*const Hook> = tight.map(|(_, &hook)| hook).chain(tight_gate).collect();
+        let copy = new_code(py, code, &rewritten, PyTuple::new(py, values)?, &names)?;
+        // SAFETY: as above; the copy owns them now.
+        hooks.sort_by_key(|&hook| unsafe { (*hook).place() });
         rewritten.code = Vec::new();
         let record = Box::new(Instrumented {
             code: copy.as_ptr().cast(),
@@ -531,10 +534,16 @@ impl Instrumented {
         self.hooks().find(|hook| hook.asks_at() == unit)
     }
 
-    /// Whether it has every hook and gate of another copy of the same code.
-    pub(super) fn has_all_of(&self, other: &Instrumented) -> bool {
-        self.rewritten.gates.len() >= other.rewritten.gates.len()
-            && other.hooks().all(|hook| self.hook_at(hook.place()).is_some())
+    /// How many slots of the stack are in use where a tight hook, or the one of all tight gates, is asked for its
+    /// truth. `None` if it is not asked at this unit.
+    pub(super) fn depth_at_tight(&self, hook: &Hook, unit: u32) -> Option<u32> {
+        if ptr::eq(hook, self.gate) {
+            return self.rewritten.gate_at(unit).filter(|gate| gate.is_tight).map(|gate| gate.depth);
+        }
+        let mut hooks = self.rewritten.hooks.iter();
+        let is_tight =
+            hooks.any(|it| it.is_tight && it.place == hook.place() && it.unit.0 + u32::from(it.skip) == unit);
+        is_tight.then_some(hook.depth() as u32)
     }
 
     /// Whether it has a hook for what is handled by this instruction.
@@ -813,12 +822,13 @@ fn analyse(py: Python<'_>, code: CodePtr) -> PyResult<Option<Analysis>> {
     }
 }
 
-/// A code object like `code` with other bytes and constants.
+/// A code object like `code` with other bytes and constants, some of which are names as well.
 fn new_code(
     py: Python<'_>,
     code: CodePtr,
     rewritten: &Rewritten,
     consts: Bound<'_, PyTuple>,
+    names: &[*const Hook],
 ) -> PyResult<Py<PyAny>> {
     let bytes = PyBytes::new(py, &rewritten.code);
     let line_table = PyBytes::new(py, &rewritten.line_table);
@@ -827,6 +837,7 @@ fn new_code(
     // constructor asks for; the bytes were assembled from it. Every new reference is owned by a
     // Bound.
     unsafe {
+        let all_names = names_with(py, code, names.len())?;
         let varnames = Bound::from_owned_ptr_or_err(py, PyCode_GetVarnames(code))?;
         let freevars = Bound::from_owned_ptr_or_err(py, PyCode_GetFreevars(code))?;
         let cellvars = Bound::from_owned_ptr_or_err(py, PyCode_GetCellvars(code))?;
@@ -839,7 +850,7 @@ fn new_code(
             (*code).co_flags,
             bytes.as_ptr(),
             consts.as_ptr(),
-            (*code).co_names,
+            all_names.as_ptr(),
             varnames.as_ptr(),
             freevars.as_ptr(),
             cellvars.as_ptr(),
@@ -850,6 +861,28 @@ fn new_code(
             line_table.as_ptr(),
             exception_table.as_ptr(),
         );
-        Ok(Bound::from_owned_ptr_or_err(py, copy.cast())?.unbind())
+        let copy = Bound::from_owned_ptr_or_err(py, copy.cast())?.unbind();
+        let known = ffi::PyTuple_GET_SIZE((*code).co_names);
+        for (i, &hook) in names.iter().enumerate() {
+            // The interpreter looks them up as it does names, but would not let them be any.
+            let index = known + i as ffi::Py_ssize_t;
+            let before = ffi::PyTuple_GET_ITEM(all_names.as_ptr(), index);
+            ffi::Py_INCREF(hook.cast_mut().cast());
+            ffi::PyTuple_SET_ITEM(all_names.as_ptr(), index, hook.cast_mut().cast());
+            ffi::Py_DECREF(before);
+        }
+        Ok(copy)
     }
+}
+
+/// The names of a code object, with room for so many more.
+fn names_with(py: Python<'_>, code: CodePtr, more: usize) -> PyResult<Bound<'_, PyTuple>> {
+    // SAFETY: a live code object's names are a tuple.
+    let names = unsafe { Bound::from_borrowed_ptr(py, (*code).co_names).cast_into_unchecked::<PyTuple>() };
+    if more == 0 {
+        return Ok(names);
+    }
+    let mut all: Vec<Bound<'_, PyAny>> = names.iter().collect();
+    all.resize(all.len() + more, PyString::intern(py, "hook").into_any());
+    PyTuple::new(py, all)
 }

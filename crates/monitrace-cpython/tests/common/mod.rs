@@ -60,7 +60,7 @@ impl Pieces {
             first_line: self.first_line,
             stack_size: copy.stack_size,
             const_count: self.const_count + copy.added_consts(),
-            name_count: self.name_count,
+            name_count: self.name_count + copy.added_names(),
             is_generator: self.is_generator,
         }
     }
@@ -80,6 +80,9 @@ pub fn load<'py>(
     changes.set_item("co_linetable", PyBytes::new(py, &copy.line_table))?;
     changes.set_item("co_stacksize", copy.stack_size)?;
     changes.set_item("co_consts", PyTuple::new(py, consts)?)?;
+    let mut names: Vec<String> = code.getattr("co_names")?.extract()?;
+    names.extend((0..copy.added_names()).map(|_| "hook".to_owned()));
+    changes.set_item("co_names", PyTuple::new(py, names)?)?;
     code.call_method("replace", (), Some(&changes))
 }
 
