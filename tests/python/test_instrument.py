@@ -13,6 +13,7 @@ import gc
 import inspect
 import io
 import marshal
+import operator
 import pickle
 import pstats
 import subprocess
@@ -1107,6 +1108,152 @@ def test_local_events_reach_a_frame_that_was_moved_for_others(tool: Tool) -> Non
     assert lines == [2, 3]
 
 
+def test_nested_code_is_told_of_when_the_code_around_it_had_settled(tool: Tool) -> None:
+    def outer() -> list[int]:
+        return [number for number in range(2)]
+
+    def other() -> None: ...
+
+    nested = outer.__code__.co_consts[1]
+    tool.monitoring.set_local_events(TOOL, other.__code__, tool.events.LINE)
+    tool.monitoring.set_local_events(TOOL, outer.__code__, tool.events.LINE)
+    tool.register("LINE", lambda *_: tool.monitoring.DISABLE)
+    for _ in range(3):
+        outer()
+    tool.register("LINE", tool.teller("LINE"))
+    for events in (tool.events.LINE, tool.events.PY_START):
+        tool.monitoring.set_local_events(TOOL, nested, events)
+        outer()
+        tool.monitoring.set_local_events(TOOL, nested, 0)
+    for function in (outer, other):
+        tool.monitoring.set_local_events(TOOL, function.__code__, 0)
+    assert tool.names("<listcomp>") == ["LINE", "PY_START"]
+
+
+FULL = ("PY_RESUME", "PY_YIELD", "INSTRUCTION", "PY_THROW", "RAISE", "PY_UNWIND")
+
+
+def full() -> Generator[int, object, None]:
+    """Wherever it waits, there is no room for more on its stack."""
+    while True:
+        yield 1
+
+
+@contextmanager
+def told_of_full(tool: Tool, answer: Callable[[str], object]) -> Iterator[list[str]]:
+    """Sets these events when the generator has begun; what is told of it."""
+    told: list[str] = []
+
+    def teller(name: str) -> Callable[..., object]:
+        def tell(code: types.CodeType, *_: object) -> object:
+            if code is not full.__code__:
+                return None
+            told.append(name)
+            return answer(name)
+
+        return tell
+
+    flags = {name: getattr(tool.events, name) for name in FULL}
+    for name, flag in flags.items():
+        tool.monitoring.register_callback(TOOL, flag, teller(name))
+    tool.set(sum(flags.values()))
+    try:
+        yield told
+    finally:
+        tool.set(0)
+        for flag in flags.values():
+            tool.monitoring.register_callback(TOOL, flag, None)
+
+
+def test_a_full_stack_is_told_of(tool: Tool) -> None:
+    assert full.__code__.co_stacksize == 1
+    generator = full()
+    next(generator)
+    with told_of_full(tool, lambda _: None) as told:
+        assert next(generator) == 1
+        assert told == ["PY_RESUME", *["INSTRUCTION"] * 4, "PY_YIELD"]
+        told.clear()
+        with pytest.raises(KeyError) as caught:
+            generator.throw(KeyError(1))
+    assert told == ["PY_THROW", "RAISE", "PY_UNWIND"]
+    entries = traceback.extract_tb(caught.tb)
+    line = full.__code__.co_firstlineno + 3
+    assert [(entry.name, entry.lineno) for entry in entries[1:]] == [("full", line)]
+
+
+def test_what_callbacks_answer_about_a_full_stack(tool: Tool) -> None:
+    generator = full()
+    next(generator)
+    with told_of_full(tool, lambda _: tool.monitoring.DISABLE if _ != "PY_UNWIND" else None) as told:
+        next(generator)
+        first = list(told)
+        next(generator)
+        assert first == told
+        tool.monitoring.restart_events()
+        next(generator)
+        assert told == 2 * first
+    tool.monitoring.restart_events()
+
+    def fail(name: str) -> None:
+        if name == "PY_YIELD":
+            raise LookupError(name)
+
+    generator = full()
+    next(generator)
+    with told_of_full(tool, fail) as told, pytest.raises(LookupError):
+        next(generator)
+    assert told[-3:] == ["PY_YIELD", "RAISE", "PY_UNWIND"]
+
+
+def test_nobody_sees_how_a_full_stack_is_told_of(tool: Tool) -> None:
+    class Sent: ...
+
+    def run(sent: object, on: bool) -> list[tuple[str, int]]:
+        steps: list[tuple[str, int]] = []
+
+        def trace(frame: types.FrameType, event: str, _: object) -> Any:
+            if frame.f_code is full.__code__:
+                steps.append((event, frame.f_lineno))
+            return trace
+
+        generator = full()
+        next(generator)
+        with told_of_full(tool, lambda _: None):
+            if not on:
+                tool.set(0)
+            sys.settrace(trace)
+            try:
+                generator.send(sent)
+                try:
+                    raise OSError
+                except OSError:
+                    next(generator)
+            finally:
+                sys.settrace(None)
+        # Also when it goes on unmonitored.
+        assert next(generator) == 1
+        return steps
+
+    sent = Sent()
+    gone = weakref.ref(sent)
+    assert run(sent, on=True) == run(sent, on=False)
+    del sent
+    assert gone() is None
+
+
+def test_a_detour_made_by_somebody_else_is_no_detour(tool: Tool) -> None:
+    generator = full()
+    next(generator)
+    with told_of_full(tool, lambda _: None):
+        next(generator)
+        kind: Any
+        (kind,) = (each for each in BaseException.__subclasses__() if each.__name__ == "Detour")
+        hooks = [each for each in gc.get_objects() if type(each).__name__ == "Hook"]
+        for arguments in ((), (1, 2), (*hooks[:1], 2), (1,), (1, 2, 3)):
+            with pytest.raises(TypeError, match="bad operand type for unary ~"):
+                operator.invert(kind(*arguments))
+
+
 def test_a_start_whose_callback_sets_more_events_is_told_once(tool: Tool) -> None:
     told: list[tuple[str, int]] = []
 
@@ -1188,7 +1335,7 @@ def test_nothing_is_traced_while_a_frame_waits_to_be_moved(tool: Tool, names: tu
         tool.set(0)
         work()
 
-    # One value on the stack: no room for all hooks as long as others stand on the frame.
+    # One value on the stack: no room for a hook above it.
     waits: dict[str, Any] = {"outer": outer}
     exec("def waits(): outer()", waits)
     waits["waits"]()

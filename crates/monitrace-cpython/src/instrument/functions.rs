@@ -111,7 +111,7 @@ pub(super) fn settle(py: Python<'_>, copy: &Instrumented) {
 /// The copy is held for as long as this takes.
 fn settle_now(py: Python<'_>, copy: &Instrumented) {
     let original = copy.original();
-    original.set_settled(true);
+    original.settle();
     // SAFETY: the current thread's frame, if it has one, holds its function.
     unsafe {
         let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
@@ -124,15 +124,15 @@ fn settle_now(py: Python<'_>, copy: &Instrumented) {
     }
     let sweep = {
         let mut registry = registry().lock();
-        registry.settled.insert(original.scope().code());
         registry.unswept += 1;
         registry.unswept >= SWEEP_AT_LEAST.max(registry.copies.len() / 2)
     };
-    if let Some(parent) = original.parent() {
+    let parent = original.parent();
+    if let Some(parent) = parent.as_ref().and_then(|parent| parent.current()) {
         if let Err(error) = parent.adopt_nested(py) {
             error.write_unraisable(py, None);
         }
-        if parent.is_current() && !parent.original().is_settled() {
+        if !parent.original().is_settled() {
             settle(py, parent);
         }
     }

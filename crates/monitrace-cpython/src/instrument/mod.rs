@@ -214,19 +214,14 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
         Change::Everywhere | Change::Disabled => {
             let disabled = registry().take_disabled(py);
             let changed = if change == Change::Disabled { disabled } else { registry().copies(py) };
-            for copy in changed {
-                if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
-                    record.update(py);
-                }
-            }
+            let mut revived = update(py, changed);
             let settled: Vec<CodeId> = {
                 let mut registry = registry().lock();
                 registry.unsettled.clear();
                 registry.settled.iter().copied().collect()
             };
-            let mut revived = false;
-            for code in settled {
-                revived |= revive(code);
+            for original in settled.into_iter().filter_map(|code| registry().numbered(code)) {
+                revived |= is_wanted(&original) && unsettle(&original);
             }
             if revived {
                 let mut registry = registry().lock();
@@ -239,12 +234,10 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
             if known.as_ref().is_none_or(|original| original.current().is_none()) {
                 look_at_all = true;
             }
-            for copy in known.iter().flat_map(|original| original.copies(py)) {
-                if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
-                    record.update(py);
-                }
+            if let Some(original) = known {
+                update(py, original.copies(py));
+                look_at_all |= is_wanted(&original) && unsettle(&original);
             }
-            look_at_all |= revive(code);
         }
     }
     if look_at_all {
@@ -272,22 +265,36 @@ fn unpark_all(py: Python<'_>) -> Vec<Py<PyAny>> {
     records.filter_map(|record| record.unpark(py)).collect()
 }
 
-/// Whether a code object whose hooks were all off is wanted again.
-fn revive(code: CodeId) -> bool {
-    let Some(original) = registry().numbered(code).filter(|original| original.is_settled()) else {
-        return false;
-    };
-    let interest = registry().interest();
-    monitor().enter(original.scope());
-    let wanted = original
-        .scope()
-        .places()
-        .any(|(event, state)| interest.contains(event.set()) && !state.active().is_empty());
-    if wanted {
-        original.set_settled(false);
-        registry().lock().settled.remove(&code);
+/// Switches the hooks of copies on and off as the configuration asks. Whether settling was taken back for any.
+fn update(py: Python<'_>, copies: Vec<Py<PyAny>>) -> bool {
+    let mut revived = false;
+    for copy in copies {
+        if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
+            record.update(py);
+            revived |= record.is_on() && unsettle(record.original());
+        }
     }
-    wanted
+    revived
+}
+
+/// Whether somebody listens at any place of a code object.
+fn is_wanted(original: &Original) -> bool {
+    let interest = registry().interest();
+    let scope = original.scope();
+    monitor().enter(scope);
+    scope.places().any(|(event, state)| interest.contains(event.set()) && !state.active().is_empty())
+}
+
+/// Takes settling back for a code object, and for those that it is nested in: these hand its copy out. Whether that
+/// changes any.
+fn unsettle(original: &Original) -> bool {
+    let mut changes = original.unsettle();
+    let mut around = original.parent();
+    while let Some(original) = around {
+        changes |= original.unsettle();
+        around = original.parent();
+    }
+    changes
 }
 
 /// What new calls of a code object of the program are to run: a copy, or `None` for itself.

@@ -88,9 +88,8 @@ pub(super) struct Original {
     copies: RefCell<Vec<*const Instrumented>>,
     /// Every hook is off and its functions have been given the original back.
     settled: Cell<bool>,
-    /// The code object whose constant it is, if that was instrumented. Not owned: a parent goes first
-    /// or clears it.
-    parent: Cell<*const Instrumented>,
+    /// The code object whose constant it is, if that was instrumented.
+    parent: Cell<Option<CodeId>>,
 }
 
 impl Original {
@@ -118,7 +117,7 @@ impl Original {
             parked: Cell::new(None),
             copies: RefCell::default(),
             settled: Cell::new(false),
-            parent: Cell::new(ptr::null()),
+            parent: Cell::new(None),
         });
         set_extra(py, code, extra_indexes().original, Rc::into_raw(Rc::clone(&record)).cast_mut().cast())?;
         Ok((record, analysis))
@@ -169,14 +168,23 @@ impl Original {
         self.settled.get()
     }
 
-    pub(super) fn set_settled(&self, settled: bool) {
-        self.settled.set(settled);
+    pub(super) fn settle(&self) {
+        self.settled.set(true);
+        super::registry().lock().settled.insert(self.id());
     }
 
-    /// The instrumented code object whose constant this is.
-    pub(super) fn parent(&self) -> Option<&Instrumented> {
-        // SAFETY: cleared when the parent goes (free_instrumented), with the GIL held.
-        unsafe { self.parent.get().as_ref() }
+    /// Takes that back. Whether it was settled.
+    pub(super) fn unsettle(&self) -> bool {
+        let changes = self.settled.replace(false);
+        if changes {
+            super::registry().lock().settled.remove(&self.id());
+        }
+        changes
+    }
+
+    /// The code object whose constant this is, if that was instrumented and is still there.
+    pub(super) fn parent(&self) -> Option<Rc<Original>> {
+        super::registry().numbered(self.parent.get()?)
     }
 }
 
@@ -453,13 +461,20 @@ impl Instrumented {
         Some(copy)
     }
 
-    /// Whether every hook is off, here and in the code that is nested in it.
+    /// Whether any hook is on.
+    pub(super) fn is_on(&self) -> bool {
+        self.on.get() != 0
+    }
+
+    /// Whether every hook is off, here and in the code that is nested in it. What is nested and has no copy may want
+    /// one at any time, and nobody would know where.
     pub(super) fn is_quiet(&self) -> bool {
-        self.on.get() == 0
-            && self.nested.iter().all(|&(_, nested)| {
-                Original::known(nested)
-                    .is_none_or(|nested| nested.current().is_none_or(Instrumented::is_quiet))
-            })
+        let is_quiet = |nested: &Original| match nested.current() {
+            Some(copy) => copy.is_quiet(),
+            None => nested.is_settled(),
+        };
+        let mut nested = self.nested.iter().map(|&(_, nested)| Original::known(nested));
+        !self.is_on() && nested.all(|nested| nested.is_some_and(|nested| is_quiet(&nested)))
     }
 
     /// The iterators that have just ended in it.
@@ -668,7 +683,7 @@ impl Instrumented {
             if self.is_current()
                 && let Some(nested) = Original::known(nested)
             {
-                nested.parent.set(self);
+                nested.parent.set(Some(self.original.id()));
             }
             // SAFETY: the constants are this copy's own tuple, the index is one of a code object in
             // it, and the GIL is held. The old value is released after the slot has the new one.
@@ -726,13 +741,6 @@ unsafe extern "C" fn free_instrumented(extra: *mut c_void) {
     super::registry().remove(&raw const *record);
     for hook in record.hooks_and_gate() {
         hook.set_record(ptr::null());
-    }
-    for &(_, nested) in &record.nested {
-        if let Some(nested) = Original::known(nested)
-            && ptr::eq(nested.parent.get(), &raw const *record)
-        {
-            nested.parent.set(ptr::null());
-        }
     }
     if record.is_current() {
         record.original.current.set(ptr::null());
