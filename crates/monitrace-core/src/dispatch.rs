@@ -13,7 +13,7 @@ use crate::{Event, MonitorError, Reply, ToolId, ToolSet};
 /// # Errors
 /// The first error of `tell`, and [`MonitorError::CannotDisable`]. Tools with a lower id are then not
 /// told.
-#[inline]
+#[inline(always)]
 pub fn dispatch<E: From<MonitorError>>(
     event: Event,
     tools: ToolSet,

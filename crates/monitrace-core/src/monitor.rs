@@ -307,6 +307,7 @@ impl<H: Host> Monitor<H> {
     }
 
     /// Brings a scope's states up to date. Returns at once if they are.
+    #[inline]
     pub fn enter(&self, scope: &Scope) {
         if scope.version.load(Acquire) != self.version() {
             self.enter_changed(scope);
@@ -334,6 +335,7 @@ impl<H: Host> Monitor<H> {
     ///
     /// # Errors
     /// The first callback's error; tools with a lower id are then not told.
+    #[inline(always)]
     pub fn fire(&self, scope: &Scope, place: usize, firing: &Firing<'_, H>) -> Result<Reply, H::Error> {
         let state = scope.state(place);
         let Some(_quiet) = self.host.quiet() else {

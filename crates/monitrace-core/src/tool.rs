@@ -2,6 +2,7 @@
 
 use crate::{Callback, Event, EventSet, Host, MonitorError};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::ops::{BitAnd, BitOr};
 use std::sync::Arc;
 
@@ -112,11 +113,11 @@ impl ToolSet {
 
     /// The tools, highest id first: the order of dispatch (measured on CPython 3.12 to 3.15).
     pub fn highest_first(self) -> impl Iterator<Item = ToolId> {
-        let mut bits = self.0;
+        let mut bits = u32::from(self.0);
         std::iter::from_fn(move || {
-            let highest = bits.checked_ilog2()? as u8;
-            bits &= !(1 << highest);
-            Some(ToolId(highest))
+            let highest = NonZeroU32::new(bits)?.ilog2();
+            bits ^= 1 << highest;
+            Some(ToolId(highest as u8))
         })
     }
 }

@@ -116,8 +116,7 @@ impl Callback<CPython> for PythonCallback {
         };
         // SAFETY: `args` holds as many live objects as `count` says, behind a spare slot where it says
         // so; the callback is held while it is called, by the engine's slot.
-        let answer =
-            unsafe { ffi::PyObject_Vectorcall(function, args.as_ptr().add(first), count, ptr::null_mut()) };
+        let answer = unsafe { call(function, args.as_ptr().add(first), count) };
         if answer.is_null() {
             return Err(Raised(PyErr::fetch(py)));
         }
@@ -125,5 +124,28 @@ impl Callback<CPython> for PythonCallback {
         // SAFETY: a new reference.
         unsafe { ffi::Py_DECREF(answer) };
         Ok(if disables { Reply::Disable } else { Reply::Continue })
+    }
+}
+
+/// `PyObject_Vectorcall`, without looking whether what was called has both returned something and set an exception.
+///
+/// # Safety
+/// As there: the GIL is held, the function and its arguments are alive, and a spare slot is in front if `count` says so.
+unsafe fn call(
+    function: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: usize,
+) -> *mut ffi::PyObject {
+    // SAFETY: see above; a type with this flag says where its instances keep the pointer (Objects/call.c).
+    unsafe {
+        let kind = ffi::Py_TYPE(function);
+        if (*kind).tp_flags & ffi::Py_TPFLAGS_HAVE_VECTORCALL != 0 {
+            let slot =
+                function.byte_offset((*kind).tp_vectorcall_offset).cast::<Option<ffi::vectorcallfunc>>();
+            if let Some(call) = *slot {
+                return call(function, args, count, ptr::null_mut());
+            }
+        }
+        ffi::PyObject_Vectorcall(function, args, count, ptr::null_mut())
     }
 }

@@ -89,6 +89,9 @@ struct Movements {
 /// How many frames are armed: events look at this and nothing more while there are none.
 static ARMED: AtomicUsize = AtomicUsize::new(0);
 
+/// What `f_trace_opcodes` of an armed frame is. The interpreter takes it for true, as it does the 1 that programs set.
+const MARK: c_char = 2;
+
 fn movements() -> MutexGuard<'static, Movements> {
     static MOVEMENTS: Mutex<Movements> = Mutex::new(Movements { armed: Vec::new(), landing: Vec::new() });
     MOVEMENTS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -283,15 +286,8 @@ unsafe fn is_called_by_armed(frame: *mut InterpreterFrame) -> bool {
 /// # Safety
 /// The frame is live and on a thread's stack.
 unsafe fn stands_on_armed(frame: *mut InterpreterFrame) -> bool {
-    // SAFETY: see above; what it stands on is live, too. The flag is set while a frame is armed; most are told
-    // apart by it.
-    unsafe {
-        let below = (*frame).previous;
-        !below.is_null()
-            && !(*below).frame_obj.is_null()
-            && (*(*below).frame_obj).f_trace_opcodes != 0
-            && is_armed(below)
-    }
+    // SAFETY: see above; what it stands on is live, too.
+    unsafe { is_armed((*frame).previous) }
 }
 
 /// Moves the frame of a generator that is not running.
@@ -392,7 +388,7 @@ unsafe fn await_turn(
         match movements.armed.iter_mut().find(|armed| armed.frame_object.as_ptr() == object.cast()) {
             Some(armed) => armed.back = back,
             None => {
-                let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, 1);
+                let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, MARK);
                 let thread = thread as usize;
                 movements.armed.push(Armed {
                     thread,
@@ -524,12 +520,22 @@ fn stop_tracing() {
 }
 
 /// Whether this frame waits for the mover.
-pub(super) fn is_armed(frame: *mut InterpreterFrame) -> bool {
-    movements().armed.iter().any(|armed| armed.frame() == frame)
+///
+/// # Safety
+/// The frame is live, or NULL.
+#[inline]
+pub(super) unsafe fn is_armed(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: see above; the frame holds its object, if it has one.
+    unsafe {
+        !frame.is_null()
+            && !(*frame).frame_obj.is_null()
+            && (*(*frame).frame_obj).f_trace_opcodes == MARK
+    }
 }
 
 /// Whether an armed frame goes on when the frame that runs a hook is left. Costs one load as long as no frame is
 /// armed.
+#[inline]
 pub(super) fn caller_is_armed() -> bool {
     if ARMED.load(Relaxed) == 0 {
         return false;
@@ -763,7 +769,7 @@ pub(super) fn own_trace_opcodes(frame_object: *mut PyFrameObject) -> Option<bool
 pub(super) unsafe fn note_trace_opcodes(frame_object: *mut PyFrameObject) {
     with_armed(frame_object, |armed| {
         // SAFETY: see above.
-        armed.f_trace_opcodes = unsafe { std::mem::replace(&mut (*frame_object).f_trace_opcodes, 1) };
+        armed.f_trace_opcodes = unsafe { std::mem::replace(&mut (*frame_object).f_trace_opcodes, MARK) };
     });
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Hook {
     side: Side,
     skip: u8,
     wakes_mover: bool,
+    /// Whether its event is told at its place, and nothing else is to be done.
+    is_plain: bool,
     restores_position: bool,
     is_of_anext: bool,
     call: Option<Operands>,
@@ -136,6 +138,15 @@ impl Hook {
             ptr::addr_of_mut!((*hook).side).write(place.map_or(Side::Raising, |place| place.side));
             ptr::addr_of_mut!((*hook).skip).write(parts.skip);
             ptr::addr_of_mut!((*hook).wakes_mover).write(parts.wakes_mover);
+            let is_plain = place.is_some_and(|place| {
+                let more = EventSet::PY_START
+                    | EventSet::CALL
+                    | EventSet::C_RETURN
+                    | EventSet::EXCEPTION_HANDLED
+                    | EventSet::STOP_ITERATION;
+                place.side != Side::Raising && !more.contains(place.event.set())
+            });
+            ptr::addr_of_mut!((*hook).is_plain).write(is_plain);
             let restores = place.is_some_and(|place| place.restores_position);
             ptr::addr_of_mut!((*hook).restores_position).write(restores);
             ptr::addr_of_mut!((*hook).is_of_anext).write(place.is_some_and(|place| place.is_of_anext));
@@ -267,7 +278,20 @@ impl Hook {
             super::frames::wake();
         }
         super::monitor().enter(record.scope());
-        let told = match self.event {
+        let told = if self.is_plain { self.fire_place(record) } else { self.fire_otherwise(py, record) };
+        match told {
+            Ok(()) => 0,
+            Err(raised) => {
+                raised.0.restore(py);
+                -1
+            }
+        }
+    }
+
+    /// The same for the events that are more than what is told at one place.
+    #[inline(never)]
+    fn fire_otherwise(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+        match self.event {
             _ if self.side == Side::Raising => {
                 gates::fire(py, record);
                 Ok(())
@@ -287,13 +311,6 @@ impl Hook {
             Event::Call => self.fire_call(py, record),
             Event::CReturn => self.fire_return(py, record),
             _ => self.fire_place(record),
-        };
-        match told {
-            Ok(()) => 0,
-            Err(raised) => {
-                raised.0.restore(py);
-                -1
-            }
         }
     }
 
@@ -316,9 +333,11 @@ impl Hook {
     }
 
     /// Tells of the event of its place.
+    #[inline(always)]
     fn fire_place(&self, record: &Instrumented) -> Result<(), Raised> {
         let scope = record.scope();
-        if scope.state(self.place()).active().is_empty() {
+        let state = scope.state(self.place());
+        if state.active().is_empty() {
             Python::attach(|py| record.switch_off(py, self));
             return Ok(());
         }
@@ -338,9 +357,9 @@ impl Hook {
         };
         let firing: Firing<'_, CPython> =
             Firing { event: self.event, offset: self.offset, code: &self.site, payload };
-        let before = scope.state(self.place()).active();
+        let before = state.active();
         let reply = super::monitor().fire(scope, self.place(), &firing)?;
-        let after = scope.state(self.place()).active();
+        let after = state.active();
         if before != after && matches!(self.event, Event::BranchLeft | Event::BranchRight) {
             self.disable_other_side(record, before.without(after));
         }

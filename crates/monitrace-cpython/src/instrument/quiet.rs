@@ -50,6 +50,7 @@ pub(super) fn is_quiet() -> bool {
 }
 
 /// Mutes the current thread; `None` if it is mute already.
+#[inline]
 pub(crate) fn quiet() -> Option<Quiet> {
     // SAFETY: events fire in threads that hold the GIL, so there is a current thread state, whose
     // cframe is never NULL (it starts as &root_cframe).
@@ -67,22 +68,33 @@ pub(crate) fn quiet() -> Option<Quiet> {
 }
 
 impl Drop for Quiet {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: the guard lives within one call from the evaluation loop whose cframe this is, on
         // the thread that made it.
         unsafe {
             (*self.thread).tracing -= 1;
-            // A callback may have set or removed a tracer, or asked for this frame to be moved.
-            let traced = match (*self.thread).c_tracefunc {
-                Some(function) if super::frames::is_mover(function) => {
-                    let armed = super::frames::is_armed((*self.cframe).current_frame);
-                    if armed { 255 } else { self.use_tracing }
+            let is_plain = (*self.thread).c_tracefunc.is_none() && (*self.thread).c_profilefunc.is_none();
+            (*self.cframe).use_tracing = if is_plain { 0 } else { self.traced() };
+        }
+    }
+}
+
+impl Quiet {
+    /// What the loop's `use_tracing` is to be: a callback may have set or removed a tracer, or asked for this frame to
+    /// be moved.
+    fn traced(&self) -> u8 {
+        // SAFETY: see drop; the loop is executing that frame.
+        unsafe {
+            match (*self.thread).c_tracefunc {
+                Some(function)
+                    if super::frames::is_mover(function)
+                        && !super::frames::is_armed((*self.cframe).current_frame) =>
+                {
+                    self.use_tracing
                 }
-                Some(_) => 255,
-                None if (*self.thread).c_profilefunc.is_some() => 255,
-                None => 0,
-            };
-            (*self.cframe).use_tracing = traced;
+                _ => 255,
+            }
         }
     }
 }
