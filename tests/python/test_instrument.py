@@ -1404,6 +1404,36 @@ def test_an_exception_that_ends_the_call_in_which_events_are_set(tool: Tool) -> 
     assert told == ["RAISE", "PY_UNWIND"]
 
 
+def test_the_end_of_a_loop_that_had_some_of_its_events(tool: Tool) -> None:
+    def generate() -> Iterator[int]:
+        yield 1
+        switch()
+
+    def ends() -> str:
+        for _ in generate():
+            pass
+        return "done"
+
+    def jumps(values: list[int]) -> str:
+        for _ in values:
+            if switch():
+                return "left"
+        return "done"
+
+    for before in ("BRANCH_LEFT", "BRANCH_RIGHT", "STOP_ITERATION"):
+        with late(tool, ends) as (switch, told):
+            tool.set(getattr(tool.events, before) | tool.events.LINE)
+            assert ends() == "done"
+        told = told[told.index("STOP_ITERATION") :]
+        assert told[:3] == ["STOP_ITERATION", "BRANCH_RIGHT", "INSTRUCTION"], before
+    for before in ("BRANCH_LEFT", "BRANCH_RIGHT"):
+        with late(tool, jumps) as (switch, told):
+            tool.set(getattr(tool.events, before) | tool.events.LINE)
+            assert jumps([1]) == "done"
+        told = told[told.index("INSTRUCTION") :]
+        assert told[1:3] == ["BRANCH_RIGHT", "INSTRUCTION"], (before, told)
+
+
 def test_an_exception_that_ends_several_calls_in_which_events_are_set(tool: Tool) -> None:
     def outer() -> None:
         sorted([1], key=inner)

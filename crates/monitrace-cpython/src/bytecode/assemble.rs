@@ -793,14 +793,16 @@ impl Assembler<'_> {
         // A trace function takes a jump backward for a new line, and would take the block for another.
         let position = if edge.target > edge.from { edge.from } else { NONE };
         let plain = Item { position, ..self.plain(from) };
+        let start = |k: u32| UnitIndex(analysis.instructions[k as usize].start);
+        let mut next = Next::Way { from: start(edge.from), to: start(edge.target) };
         for &place in &places[edge.places.clone()] {
-            self.add_hook(place, plain, Next::Elsewhere);
+            self.add_hook(place, plain, std::mem::replace(&mut next, Next::Elsewhere));
         }
         let label = self.label_of_target(from, edge.target);
         let jump = self.items.len();
         let untouched = analysis.depth(edge.target as usize);
         self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, label, untouched, ..plain });
-        let next = Next::Instruction(UnitIndex(analysis.instructions[edge.target as usize].start));
+        let next = Next::Instruction(start(edge.target));
         let stands_for = analysis.instructions[from].opcode_unit();
         self.blocks.push(BlockItems { items: jump..jump + 1, stands_for, next });
     }

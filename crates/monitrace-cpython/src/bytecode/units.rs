@@ -47,6 +47,13 @@ pub enum Next {
     Own(UnitIndex),
     /// What follows this instruction when it goes on.
     Behind(UnitIndex),
+    /// The hooks on the way from one instruction to another, where that jumps.
+    Way {
+        /// What jumps.
+        from: UnitIndex,
+        /// Where it leads.
+        to: UnitIndex,
+    },
     /// Something that no other copy has to have: a gate, the middle of a hook, a landing.
     Elsewhere,
 }

@@ -14,6 +14,7 @@
 //! Left alone, because nothing can be moved safely: frames under another trace function, frames that
 //! have not reached RESUME, and those of callbacks.
 
+use super::hook::Hook;
 use super::records::{self, CodePtr, Instrumented, Original, Variant};
 use super::{code_to_run, gates, registry, stops};
 use crate::bytecode::{self, Next, opcodes};
@@ -49,6 +50,8 @@ struct Armed {
     frame_object: Py<PyAny>,
     /// The original's unit that ran last.
     from: UnitIndex,
+    /// Hooks on the way that leads away from there have run.
+    has_left: bool,
     f_trace_opcodes: c_char,
     back: bool,
     /// A line to which it is to jump first.
@@ -145,6 +148,18 @@ unsafe fn is_at_hook(frame: *mut InterpreterFrame) -> bool {
         copy.shown_elsewhere() == frame
             || copy.rewritten().hooks.iter().any(|hook| unit == (hook.unit.0 + u32::from(hook.skip)) as isize)
     })
+}
+
+/// Whether a frame is in the middle of a hook on a way that leads away from an instruction, or in a gate.
+///
+/// # Safety
+/// The frame is live.
+unsafe fn is_on_a_way(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: prev_instr points into the frame's code, or one unit before it.
+    let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
+    let Some(copy) = Instrumented::of(code) else { return false };
+    let hook = u32::try_from(unit).ok().and_then(|unit| copy.hook_that_asks_at(unit));
+    copy.shown_elsewhere() == frame || hook.is_some_and(Hook::is_on_a_way)
 }
 
 /// `_PyFrame_IsIncomplete`.
@@ -394,6 +409,7 @@ unsafe fn await_turn(
                     thread,
                     frame_object,
                     from,
+                    has_left: is_on_a_way(frame),
                     f_trace_opcodes,
                     back,
                     line: None,
@@ -527,9 +543,7 @@ fn stop_tracing() {
 pub(super) unsafe fn is_armed(frame: *mut InterpreterFrame) -> bool {
     // SAFETY: see above; the frame holds its object, if it has one.
     unsafe {
-        !frame.is_null()
-            && !(*frame).frame_obj.is_null()
-            && (*(*frame).frame_obj).f_trace_opcodes == MARK
+        !frame.is_null() && !(*frame).frame_obj.is_null() && (*(*frame).frame_obj).f_trace_opcodes == MARK
     }
 }
 
@@ -810,7 +824,8 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
         {
             super::identity::jump(py, frame_object, line.bind(py))?;
         }
-        let way = way_in(frame, &armed);
+        let next = next_in(frame);
+        let way = way_in(frame, next, &armed);
         let landed = match (what, armed.back, way) {
             (PY_TRACE_RETURN, _, _) => true,
             (_, true, _) => land_back(py, thread, frame)?,
@@ -822,6 +837,7 @@ fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> Py
             let mut passed = None;
             if let (Some(_), Some(unit)) = (way, original_unit(frame)) {
                 armed.from = unit;
+                armed.has_left = matches!(next, Next::Behind(_) | Next::Way { .. });
                 passed = armed.passing.take();
             }
             {
@@ -938,7 +954,8 @@ unsafe fn land(
                 _ => call.forget(py),
             }
         }
-        if let (Some((event, exception)), bytecode::Landing::Between { from, .. }) = (stop, way)
+        if let bytecode::Landing::Between { from, .. } = way
+            && let Some((event, exception)) = stop.or_else(|| old.and_then(|old| old.stops().take_of(frame)))
             && let Some(unit) = rewritten.copy_unit(from)
             && let Some(hook) = record.hook_of_end(unit.0)
         {
@@ -952,36 +969,42 @@ unsafe fn land(
     Ok(true)
 }
 
+/// What the executing frame runs next, in units of its original.
+///
+/// # Safety
+/// See [`on_trace`].
+unsafe fn next_in(frame: *mut InterpreterFrame) -> Next {
+    // SAFETY: prev_instr points at the instruction that is about to run, in the frame's code.
+    let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
+    match (u32::try_from(unit), Instrumented::of(code)) {
+        (Err(_), _) => Next::Elsewhere,
+        (Ok(unit), None) => Next::Instruction(UnitIndex(unit)),
+        (Ok(unit), Some(copy)) => copy.rewritten().next(UnitIndex(unit)),
+    }
+}
+
 /// Where in another copy the executing frame goes on. `None` if it is to run an instruction first that
 /// no other copy has.
 ///
 /// # Safety
-/// See [`on_trace`].
-unsafe fn way_in(frame: *mut InterpreterFrame, armed: &Armed) -> Option<bytecode::Landing> {
-    // SAFETY: prev_instr points at the instruction that is about to run, in the frame's code.
-    let unit = unsafe { (*frame).prev_instr.offset_from(units((*frame).f_code)) };
-    let unit = UnitIndex(u32::try_from(unit).ok()?);
+/// The frame is live.
+unsafe fn way_in(frame: *mut InterpreterFrame, next: Next, armed: &Armed) -> Option<bytecode::Landing> {
     let from = armed.from;
-    // SAFETY: as above.
+    // SAFETY: see above.
     let copy = Instrumented::of(unsafe { (*frame).f_code });
-    let enters = |unit| match &armed.passing {
-        Some(_) if copy.is_none_or(|copy| !copy.tells_of_handling(unit)) => {
-            bytecode::Landing::Handler { unit, from }
-        }
-        None if copy.is_none_or(|copy| !copy.tells_of_ways_from(from)) => {
-            bytecode::Landing::Between { unit, from }
-        }
-        _ => bytecode::Landing::At { unit, from },
-    };
-    match copy {
-        None => Some(enters(unit)),
-        Some(copy) => match copy.rewritten().next(unit) {
-            Next::Instruction(unit) => Some(enters(unit)),
-            Next::Own(unit) => Some(bytecode::Landing::Own(unit)),
-            Next::Behind(unit) => Some(bytecode::Landing::After(unit)),
-            Next::Elsewhere => None,
+    Some(match next {
+        Next::Instruction(unit) => match &armed.passing {
+            Some(_) if copy.is_none_or(|copy| !copy.tells_of_handling(unit)) => {
+                bytecode::Landing::Handler { unit, from }
+            }
+            None if !armed.has_left => bytecode::Landing::Between { unit, from },
+            _ => bytecode::Landing::At { unit, from },
         },
-    }
+        Next::Way { from, to } => bytecode::Landing::Between { unit: to, from },
+        Next::Own(unit) => bytecode::Landing::Own(unit),
+        Next::Behind(unit) => bytecode::Landing::After(unit),
+        Next::Elsewhere => return None,
+    })
 }
 
 /// Sends the executing frame back to its original, which has no landing pad: it calls the landing

@@ -39,6 +39,8 @@ pub(super) struct Hook {
     site: ManuallyDrop<Site>,
     /// NULL once the instrumented code object is gone.
     record: Cell<*const Instrumented>,
+    /// Of a `CALL`: the hook behind the call, or NULL. It lives as long as this one's record.
+    behind: Cell<*const Hook>,
     place: u32,
     unit: u32,
     depth: u32,
@@ -126,6 +128,7 @@ impl Hook {
             let site = Site { code, position: OnceCell::new(), id: Some(parts.id), destination: None };
             ptr::addr_of_mut!((*hook).site).write(ManuallyDrop::new(site));
             ptr::addr_of_mut!((*hook).record).write(Cell::new(ptr::null()));
+            ptr::addr_of_mut!((*hook).behind).write(Cell::new(ptr::null()));
             ptr::addr_of_mut!((*hook).place).write(index.map_or(u32::MAX, |index| index as u32));
             ptr::addr_of_mut!((*hook).unit).write(parts.unit);
             ptr::addr_of_mut!((*hook).depth).write(place.map_or(0, |place| place.depth));
@@ -158,6 +161,11 @@ impl Hook {
     /// Ties the hook to the record of its code object, or cuts it off with NULL.
     pub(super) fn set_record(&self, record: *const Instrumented) {
         self.record.set(record);
+    }
+
+    /// Says which hook stands behind the call that this one is in front of.
+    pub(super) fn set_behind(&self, behind: *const Hook) {
+        self.behind.set(behind);
     }
 
     /// Whether an object is a hook.
@@ -195,6 +203,11 @@ impl Hook {
         self.event == Event::StopIteration && self.side == Side::Taken
     }
 
+    /// Whether it stands behind a call.
+    pub(super) fn is_behind_call(&self) -> bool {
+        self.event == Event::CReturn
+    }
+
     /// Whether it stands in front of a handler.
     pub(super) fn is_of_handling(&self) -> bool {
         self.side == Side::Handler
@@ -218,11 +231,9 @@ impl Hook {
         let scope = record.scope();
         match self.event {
             Event::Call => !Places::of_call(self.place()).tools(scope).is_empty(),
-            Event::CReturn => {
-                let places = Places::of_return(self.place());
-                // What was noted before a call is to be taken out behind it, whoever listens then.
-                !places.tools_for_ends(scope).is_empty() || record.calls().has(places)
-            }
+            // The hook before a call opens it if the end of that is an event. What was noted there is to be taken out
+            // here, whoever listens then.
+            Event::CReturn => record.calls().has(Places::of_return(self.place())),
             Event::StopIteration => match self.side {
                 Side::Taken => {
                     let awaits = self.is_of_anext && !scope.state(place_of(Event::Raise)).active().is_empty();
@@ -414,18 +425,24 @@ impl Hook {
             if let Some(older) = older {
                 older.forget(py);
             }
+            // SAFETY: see the field.
+            if let Some(behind) = unsafe { self.behind.get().as_ref() } {
+                record.switch_on(behind);
+            }
         }
         self.switch_off_unless_wanted(record);
         Ok(())
     }
 
-    /// Behind a call: tells of its end if it was noted.
+    /// Behind a call: tells of its end if it was noted. The next call is probably one whose end is an event, too.
     fn fire_return(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
-        let told = match self.frame(record).and_then(|frame| record.calls().take(frame)) {
-            Some(call) => call.end(py, record, Event::CReturn),
-            None => Ok(()),
-        };
-        self.switch_off_unless_wanted(record);
+        let call = self.frame(record).and_then(|frame| record.calls().take(frame));
+        let has_end = call.is_some();
+        let told = call.map_or(Ok(()), |call| call.end(py, record, Event::CReturn));
+        super::monitor().enter(record.scope());
+        if !has_end || Places::of_return(self.place()).tools_for_ends(record.scope()).is_empty() {
+            self.switch_off_unless_wanted(record);
+        }
         told
     }
 

@@ -366,8 +366,13 @@ impl Instrumented {
         let tight = rewritten.hooks.iter().zip(&hooks).filter(|(hook, _)| hook.is_tight);
         let names: Vec<*const Hook> = tight.map(|(_, &hook)| hook).chain(tight_gate).collect();
         let copy = new_code(py, code, &rewritten, PyTuple::new(py, values)?, &names)?;
-        // SAFETY: as above; the copy owns them now.
-        hooks.sort_by_key(|&hook| unsafe { (*hook).place() });
+        // SAFETY: as above; the copy owns them now. The places of a call are next to each other.
+        unsafe {
+            hooks.sort_by_key(|&hook| (*hook).place());
+            for pair in hooks.windows(2).filter(|pair| (*pair[1]).is_behind_call()) {
+                (*pair[0]).set_behind(pair[1]);
+            }
+        }
         rewritten.code = Vec::new();
         let record = Box::new(Instrumented {
             code: copy.as_ptr().cast(),
@@ -565,12 +570,6 @@ impl Instrumented {
     pub(super) fn tells_of_handling(&self, unit: UnitIndex) -> bool {
         let offset = ByteOffset::from(unit);
         self.hooks().any(|hook| hook.is_of_handling() && hook.offset() == offset)
-    }
-
-    /// Whether it has hooks on the ways that lead away from this instruction.
-    pub(super) fn tells_of_ways_from(&self, unit: UnitIndex) -> bool {
-        let offset = ByteOffset::from(unit);
-        self.hooks().any(|hook| hook.is_on_a_way() && hook.offset() == offset)
     }
 
     /// The hook that a loop passes when it ends, by the unit of the instruction that asks its iterator.

@@ -53,6 +53,14 @@ impl Stops {
         Some(stops.swap_remove(index))
     }
 
+    /// Takes out what was noted for a frame, whichever hook it was to pass.
+    pub(super) fn take_of(&self, frame: *const InterpreterFrame) -> Option<(Event, Py<PyAny>)> {
+        let mut stops = self.0.borrow_mut();
+        let index = stops.iter().position(|stop| stop.frame == frame)?;
+        let stop = stops.swap_remove(index);
+        Some((stop.event, stop.exception))
+    }
+
     /// Takes out any.
     pub(super) fn take_any(&self) -> Option<Stop> {
         self.0.borrow_mut().pop()
