@@ -76,13 +76,14 @@ impl UnitMap {
     /// hook stand for its place, those of a gate for its handler, those of a landing for the instruction
     /// that the frame has left or enters.
     pub fn original_unit(&self, copy: UnitIndex) -> UnitIndex {
-        if let Some(block) = self.block(copy) {
-            return UnitIndex(block.stands_for);
-        }
         let k = self.owner(copy);
         let Some(moved) = self.moved.get(k) else {
             return UnitIndex(0);
         };
+        let is_own = (moved.own..=moved.last).contains(&copy.0);
+        if let Some(block) = if is_own { None } else { self.block(copy) } {
+            return UnitIndex(block.stands_for);
+        }
         // A copy's instruction is never shorter than the original, so what stands before it clamps.
         UnitIndex((self.end(k) - 1).saturating_sub(moved.last.saturating_sub(copy.0)).max(moved.original))
     }

@@ -133,6 +133,11 @@ impl Calls {
         Some(calls.remove(index))
     }
 
+    /// Whether this frame makes a call.
+    pub(super) fn is_made_by(&self, frame: *const InterpreterFrame) -> bool {
+        self.0.borrow().iter().any(|call| call.frame == frame)
+    }
+
     /// Takes out any call.
     pub(super) fn take_any(&self) -> Option<Call> {
         self.0.borrow_mut().pop()

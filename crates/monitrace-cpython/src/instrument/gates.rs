@@ -35,6 +35,10 @@ pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
         }
         let unit = (*frame).prev_instr.offset_from(record.units());
         let Some(gate) = record.rewritten().gate_at(unit as u32) else { return };
+        let ends_loops = gate.leaves && record.events().intersects(stops::ENDINGS);
+        if !record.are_gates_on() && !ends_loops && !record.calls().is_made_by(frame) {
+            return;
+        }
         let stack = (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>();
         let top = stack.add((*record.code()).co_nlocalsplus as usize + gate.depth as usize);
         let exception = top.sub(1);
@@ -144,7 +148,16 @@ unsafe fn in_passing(
 
 /// The place of an event that gates tell of.
 pub(super) fn place_of(event: Event) -> usize {
-    RAISING.iter().position(|&raising| raising == event).unwrap_or(0)
+    const PLACES: [u8; Event::COUNT] = {
+        let mut places = [0; Event::COUNT];
+        let mut i = 0;
+        while i < RAISING.len() {
+            places[RAISING[i] as usize] = i as u8;
+            i += 1;
+        }
+        places
+    };
+    usize::from(PLACES[event as usize])
 }
 
 /// Whether the newest entry of an exception's traceback is of this frame and this unit of its code.

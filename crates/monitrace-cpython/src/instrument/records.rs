@@ -632,6 +632,11 @@ impl Instrumented {
         !self.gate.is_null() && RAISING.map(place_of).into_iter().chain(lines).any(is_active)
     }
 
+    /// Whether anything that passes its gates is to be told of, but for how calls end.
+    pub(super) fn are_gates_on(&self) -> bool {
+        self.gates_are_on.get()
+    }
+
     /// Counts its gates no more if nothing that passes them is to be told of.
     pub(super) fn switch_off_gates_unless_wanted(&self, py: Python<'_>) {
         super::monitor().enter(self.scope());
