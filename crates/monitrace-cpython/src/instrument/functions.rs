@@ -2,7 +2,7 @@
 //! back. One walk over the heap when events are switched on; none for code that is already in place.
 
 use super::records::{CodePtr, Instrumented};
-use super::{code_to_run, frames, registry};
+use super::{code_to_run, frames, landing, registry};
 use crate::ffi::genobject::PyGenObject;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
 use pyo3::ffi;
@@ -55,7 +55,7 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
 pub(super) fn adopt(py: Python<'_>, function: *mut ffi::PyFunctionObject) -> PyResult<()> {
     // SAFETY: a live function holds a live code object, which the record's reference outlives.
     let code: CodePtr = unsafe { (*function).func_code.cast() };
-    if frames::is_landing_code(code) {
+    if landing::is_landing_code(code) {
         return Ok(());
     }
     let original = Instrumented::of(code).map_or(code, |copy| copy.original().code());

@@ -285,8 +285,8 @@ impl Hook {
     fn fire(&self, py: Python<'_>) -> c_int {
         // SAFETY: the record clears this pointer before it goes away, and the GIL is held.
         let Some(record) = (unsafe { self.record.get().as_ref() }) else { return 0 };
-        if super::frames::caller_is_armed() && (self.wakes_mover || self.may_leave(record)) {
-            super::frames::wake();
+        if super::mover::caller_is_armed() && (self.wakes_mover || self.may_leave(record)) {
+            super::mover::wake();
         }
         super::monitor().enter(record.scope());
         let told = if self.is_plain { self.fire_place(record) } else { self.fire_otherwise(py, record) };

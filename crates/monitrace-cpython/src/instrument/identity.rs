@@ -5,7 +5,7 @@
 //! an offset of the other. C code that reads the structs sees the copy, whose names and lines agree.
 
 use super::records::{CodePtr, Instrumented};
-use super::{entry, frames};
+use super::{entry, mover};
 use crate::ffi::ceval::PY_TRACE_LINE;
 use crate::ffi::frame::PyFrameObject;
 use crate::ffi::genobject::PyGenObject;
@@ -266,7 +266,7 @@ unsafe extern "C" fn frame_trace_opcodes(object: *mut ffi::PyObject, _: *mut c_v
     // SAFETY: a getter of frames.
     unsafe {
         let frame = object.cast::<PyFrameObject>();
-        let flag = frames::own_trace_opcodes(frame).unwrap_or((*frame).f_trace_opcodes != 0);
+        let flag = mover::own_trace_opcodes(frame).unwrap_or((*frame).f_trace_opcodes != 0);
         ffi::PyBool_FromLong(flag.into())
     }
 }
@@ -290,7 +290,7 @@ unsafe extern "C" fn set_frame_trace_opcodes(
         };
         let result = set(descriptor, object, value);
         if result == 0 {
-            frames::note_trace_opcodes(object.cast());
+            mover::note_trace_opcodes(object.cast());
         }
         result
     }
@@ -420,7 +420,7 @@ unsafe fn jump_later(
 ) -> PyResult<bool> {
     // SAFETY: see above; the copy holds its original.
     let (cframe, code) = unsafe {
-        let cframe = frames::loop_that_lets_jump(frame);
+        let cframe = mover::loop_that_lets_jump(frame);
         (cframe, Bound::from_borrowed_ptr(py, copy.original().code().cast()))
     };
     let Some(cframe) = cframe else { return Ok(false) };
@@ -435,7 +435,7 @@ unsafe fn jump_later(
         _ if number < first => "before",
         _ if number > last => "after",
         // SAFETY: the frame still waits for the callback that has come here.
-        _ => return Ok(unsafe { frames::jump_after_callback(py, cframe, frame, line) }),
+        _ => return Ok(unsafe { mover::jump_after_callback(py, cframe, frame, line) }),
     };
     Err(PyValueError::new_err(format!("line {number} comes {where_to} the current code block")))
 }

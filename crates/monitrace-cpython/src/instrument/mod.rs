@@ -5,6 +5,8 @@
 //! entry       code that starts after events were set: exec, new functions
 //! functions   functions that exist already: one walk over the heap
 //! frames      frames that run already: moved to a copy where they stand
+//! mover       those in the middle of a C call, until they go on
+//! landing     how an executing frame is made to run other code
 //! records     what is kept with a code object and with its copy
 //! hook        the constant that fires an event
 //! detour      the same where the stack has no room for it
@@ -29,6 +31,8 @@ mod functions;
 mod gates;
 mod hook;
 mod identity;
+mod landing;
+mod mover;
 mod namespace;
 mod probe;
 pub(crate) mod producer;

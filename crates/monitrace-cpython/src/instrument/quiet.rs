@@ -88,8 +88,8 @@ impl Quiet {
         unsafe {
             match (*self.thread).c_tracefunc {
                 Some(function)
-                    if super::frames::is_mover(function)
-                        && !super::frames::is_armed((*self.cframe).current_frame) =>
+                    if super::mover::is_mover(function)
+                        && !super::mover::is_armed((*self.cframe).current_frame) =>
                 {
                     self.use_tracing
                 }

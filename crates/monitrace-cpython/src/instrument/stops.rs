@@ -104,7 +104,7 @@ impl Asking<'_> {
             let hook = record.and_then(|record| Some((record, record.hook_of_end(unit)?)));
             let depth = match hook {
                 Some((_, hook)) => hook.depth(),
-                None if super::frames::is_armed(caller) => {
+                None if super::mover::is_armed(caller) => {
                     let unit = UnitIndex(unit);
                     let unit = record.map_or(unit, |record| record.rewritten().original_unit(unit));
                     let code = record.map_or((*caller).f_code, |record| record.original().code());
@@ -137,7 +137,7 @@ impl Asking<'_> {
     fn note(&self, py: Python<'_>, event: Event, exception: Py<PyAny>) {
         match self.hook {
             Some((record, hook)) => note(py, record, hook, self.frame, event, exception),
-            None => super::frames::note_end(py, self.frame, event, exception),
+            None => super::mover::note_end(py, self.frame, event, exception),
         }
     }
 }
