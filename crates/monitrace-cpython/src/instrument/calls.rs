@@ -10,7 +10,7 @@ use super::hook::Hook;
 use super::records::Instrumented;
 use crate::ffi::frame::InterpreterFrame;
 use crate::host::{CPython, Raised};
-use monitrace_core::{Event, EventSet, Firing, Payload, Scope, ToolSet};
+use monitrace_core::{Event, EventSet, EventState, Firing, Payload, Scope, ToolSet};
 use pyo3::prelude::*;
 use std::cell::RefCell;
 
@@ -25,41 +25,47 @@ pub(super) fn complete(wanted: EventSet) -> EventSet {
     if wanted.intersects(ENDS) { wanted | CALLS } else { wanted }
 }
 
-/// The places of one call. They are neighbours, see `bytecode::Analysis::places`.
+/// The states of one call's places. They are neighbours, see `bytecode::Analysis::places`.
 #[derive(Clone, Copy)]
-pub(super) struct Places {
-    call: usize,
+pub(super) struct Places<'a> {
+    call: &'a EventState,
+    returned: &'a EventState,
+    raised: &'a EventState,
 }
 
-impl Places {
+impl<'a> Places<'a> {
     /// Those of the call whose `CALL` is here.
-    pub(super) fn of_call(place: usize) -> Places {
-        Places { call: place }
+    pub(super) fn of_call(scope: &'a Scope, place: usize) -> Places<'a> {
+        Places { call: scope.state(place), returned: scope.state(place + 1), raised: scope.state(place + 2) }
     }
 
     /// Those of the call whose `C_RETURN` is here.
-    pub(super) fn of_return(place: usize) -> Places {
-        Places { call: place - 1 }
+    pub(super) fn of_return(scope: &'a Scope, place: usize) -> Places<'a> {
+        Places::of_call(scope, place - 1)
+    }
+
+    /// The tools that are told of the call itself.
+    pub(super) fn hearing_call(self) -> ToolSet {
+        self.call.active()
     }
 
     /// The tools that monitor the call: those that listen to it or to how it ends, and have not
     /// disabled it.
-    pub(super) fn tools(self, scope: &Scope) -> ToolSet {
-        let call = scope.state(self.call);
-        call.active() | self.hearing_ends(scope).without(call.disabled())
+    pub(super) fn tools(self) -> ToolSet {
+        self.call.active() | self.tools_for_ends()
     }
 
     /// Those of them that listen to how it ends.
-    pub(super) fn tools_for_ends(self, scope: &Scope) -> ToolSet {
-        self.hearing_ends(scope).without(scope.state(self.call).disabled())
+    pub(super) fn tools_for_ends(self) -> ToolSet {
+        self.hearing_ends().without(self.call.disabled())
     }
 
-    pub(super) fn hearing_ends(self, scope: &Scope) -> ToolSet {
-        scope.state(self.call + 1).active() | scope.state(self.call + 2).active()
+    pub(super) fn hearing_ends(self) -> ToolSet {
+        self.returned.active() | self.raised.active()
     }
 
-    fn hearing(self, scope: &Scope, end: Event) -> ToolSet {
-        scope.state(self.call + if end == Event::CReturn { 1 } else { 2 }).active()
+    fn hearing(self, end: Event) -> ToolSet {
+        if end == Event::CReturn { self.returned.active() } else { self.raised.active() }
     }
 }
 
@@ -83,14 +89,13 @@ impl Call {
     pub(super) fn end(self, py: Python<'_>, record: &Instrumented, event: Event) -> Result<(), Raised> {
         // SAFETY: hooks live as long as the copy whose record this is.
         let hook = unsafe { &*self.hook };
-        let places = Places::of_call(hook.place());
-        let scope = record.scope();
-        super::monitor().enter(scope);
-        let mut tools = self.tools & places.hearing(scope, event);
+        super::monitor().enter(record.scope());
+        let places = Places::of_call(record.scope(), hook.place());
+        let mut tools = self.tools & places.hearing(event);
         // A tool that has disabled the call since then is told no more, but CPython 3.14 tells a lone tool
         // how the very call ended that it disabled.
-        if self.tools.bits().count_ones() > 1 {
-            tools = tools & places.tools(scope);
+        if !self.tools.bits().is_power_of_two() {
+            tools = tools & places.tools();
         }
         let mut told = Ok(());
         if !tools.is_empty() {
@@ -143,9 +148,9 @@ impl Calls {
         self.0.borrow_mut().pop()
     }
 
-    /// Whether some frame is making this call.
-    pub(super) fn has(&self, places: Places) -> bool {
+    /// Whether some frame is making the call whose `CALL` is at this place.
+    pub(super) fn has(&self, place: usize) -> bool {
         // SAFETY: hooks live as long as the copy that the calls are noted with.
-        self.0.borrow().iter().any(|call| unsafe { (*call.hook).place() } == places.call)
+        self.0.borrow().iter().any(|call| unsafe { (*call.hook).place() } == place)
     }
 }

@@ -230,10 +230,10 @@ impl Hook {
     pub(super) fn is_wanted(&self, record: &Instrumented) -> bool {
         let scope = record.scope();
         match self.event {
-            Event::Call => !Places::of_call(self.place()).tools(scope).is_empty(),
+            Event::Call => !Places::of_call(scope, self.place()).tools().is_empty(),
             // The hook before a call opens it if the end of that is an event. What was noted there is to be taken out
             // here, whoever listens then.
-            Event::CReturn => record.calls().has(Places::of_return(self.place())),
+            Event::CReturn => record.calls().has(self.place() - 1),
             Event::StopIteration => match self.side {
                 Side::Taken => {
                     let awaits = self.is_of_anext && !scope.state(place_of(Event::Raise)).active().is_empty();
@@ -400,17 +400,18 @@ impl Hook {
 
     /// Before a call: tells of it, and notes it if its end is to be told.
     fn fire_call(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
-        let (scope, places) = (record.scope(), Places::of_call(self.place()));
-        let tools = places.tools(scope);
+        let scope = record.scope();
+        let places = Places::of_call(scope, self.place());
+        let tools = places.tools();
         if tools.is_empty() {
-            Python::attach(|py| record.switch_off(py, self));
+            record.switch_off(py, self);
             return Ok(());
         }
         let Some(frame) = self.frame(record) else { return Ok(()) };
         let Some(operands) = self.call_operands(py, record, frame)? else { return Ok(()) };
         let callable = as_object(&operands.callable);
         let arg0 = (!operands.arg0.is_null()).then(|| as_object(&operands.arg0));
-        if !scope.state(self.place()).active().is_empty() {
+        if !places.hearing_call().is_empty() {
             let firing: Firing<'_, CPython> = Firing {
                 event: Event::Call,
                 offset: self.offset,
@@ -419,7 +420,7 @@ impl Hook {
             };
             super::monitor().fire(scope, self.place(), &firing)?;
         }
-        if operands.has_end && !(tools & places.hearing_ends(scope)).is_empty() {
+        if operands.has_end && !(tools & places.hearing_ends()).is_empty() {
             let (callable, arg0) = (callable.clone_ref(py), arg0.map(|arg0| arg0.clone_ref(py)));
             let older = record.calls().begin(Call { frame, hook: self, tools, callable, arg0 });
             if let Some(older) = older {
@@ -430,7 +431,10 @@ impl Hook {
                 record.switch_on(behind);
             }
         }
-        self.switch_off_unless_wanted(record);
+        super::monitor().enter(scope);
+        if places.tools().is_empty() {
+            record.switch_off(py, self);
+        }
         Ok(())
     }
 
@@ -439,9 +443,11 @@ impl Hook {
         let call = self.frame(record).and_then(|frame| record.calls().take(frame));
         let has_end = call.is_some();
         let told = call.map_or(Ok(()), |call| call.end(py, record, Event::CReturn));
-        super::monitor().enter(record.scope());
-        if !has_end || Places::of_return(self.place()).tools_for_ends(record.scope()).is_empty() {
-            self.switch_off_unless_wanted(record);
+        let scope = record.scope();
+        super::monitor().enter(scope);
+        let goes_on = has_end && !Places::of_return(scope, self.place()).tools_for_ends().is_empty();
+        if !goes_on && !record.calls().has(self.place() - 1) {
+            record.switch_off(py, self);
         }
         told
     }
