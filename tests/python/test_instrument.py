@@ -1205,6 +1205,36 @@ def test_what_callbacks_answer_about_a_full_stack(tool: Tool) -> None:
     assert told[-3:] == ["PY_YIELD", "RAISE", "PY_UNWIND"]
 
 
+def test_what_is_raised_in_a_frame_with_a_full_stack(tool: Tool) -> None:
+    told: list[tuple[str, int]] = []
+    flags = tool.events.RAISE | tool.events.PY_UNWIND
+
+    def tell(code: types.CodeType, offset: int, *_: object) -> None:
+        if code is waits.__code__:
+            told.append((code.co_name, offset))
+
+    def waits() -> None:
+        fails()
+
+    def fails() -> None:
+        tool.set(flags)
+        raise KeyError
+
+    for flag in (tool.events.RAISE, tool.events.PY_UNWIND):
+        tool.monitoring.register_callback(TOOL, flag, tell)
+    try:
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                waits()
+    finally:
+        tool.set(0)
+        for flag in (tool.events.RAISE, tool.events.PY_UNWIND):
+            tool.monitoring.register_callback(TOOL, flag, None)
+    # The second time the frame begins with room for gates.
+    assert len(told) == 4
+    assert told[:2] == told[2:]
+
+
 def test_nobody_sees_how_a_full_stack_is_told_of(tool: Tool) -> None:
     class Sent: ...
 

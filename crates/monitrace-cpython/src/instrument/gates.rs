@@ -44,8 +44,17 @@ pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
         let exception = top.sub(1);
         debug_assert!(ffi::PyExceptionInstance_Check(*exception) != 0);
         let by_hook = gate.origin.is_some_and(|origin| origin.is_hook);
+        let rewritten = record.rewritten();
         let raised_at = match gate.origin {
-            Some(origin) => record.rewritten().copy_unit(origin.unit).unwrap_or(origin.unit).0,
+            Some(origin) => {
+                // A frame that has waited for a function in Python stands behind the opcode of its call.
+                let stood_at = newest_position(frame, *exception).filter(|&at| {
+                    let instruction = |unit| rewritten.resume_after(unit);
+                    let at = rewritten.original_unit(UnitIndex(at));
+                    !by_hook && gate.reraised_by.is_none() && instruction(at) == instruction(origin.unit)
+                });
+                stood_at.unwrap_or_else(|| rewritten.copy_unit(origin.unit).unwrap_or(origin.unit).0)
+            }
             None => {
                 let position = *top.sub(2);
                 debug_assert!(ffi::PyLong_CheckExact(position) != 0);
@@ -61,7 +70,7 @@ pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
         // A `raise` that finds nothing to raise again raises something new, and has just been added to its
         // traceback.
         let is_raise = opcode == RAISE_VARARGS && gate.reraised_by == Some(ByteOffset::from(at));
-        let is_new = is_raise && was_raised_at(frame, *exception, raised_at);
+        let is_new = is_raise && newest_position(frame, *exception) == Some(raised_at);
         let reraised_by = gate.reraised_by.filter(|_| !is_new);
         let offset = reraised_by.unwrap_or_else(|| raising_offset(at, opcode));
         if reraised_by.is_none()
@@ -160,18 +169,17 @@ pub(super) fn place_of(event: Event) -> usize {
     usize::from(PLACES[event as usize])
 }
 
-/// Whether the newest entry of an exception's traceback is of this frame and this unit of its code.
+/// The unit of a frame's code that the newest entry of an exception's traceback names, if that is of this frame.
 ///
 /// # Safety
 /// A live frame and a live exception.
-unsafe fn was_raised_at(frame: *mut InterpreterFrame, exception: *mut ffi::PyObject, unit: u32) -> bool {
+unsafe fn newest_position(frame: *mut InterpreterFrame, exception: *mut ffi::PyObject) -> Option<u32> {
     // SAFETY: see above; what an exception has for a traceback is one, or NULL.
     unsafe {
         let traceback =
             (*exception.cast::<ffi::PyBaseExceptionObject>()).traceback.cast::<PyTracebackObject>();
-        !traceback.is_null()
-            && (*traceback).tb_frame == (*frame).frame_obj
-            && u32::try_from((*traceback).tb_lasti / 2) == Ok(unit)
+        let is_of_frame = !traceback.is_null() && (*traceback).tb_frame == (*frame).frame_obj;
+        if is_of_frame { u32::try_from((*traceback).tb_lasti / 2).ok() } else { None }
     }
 }
 
