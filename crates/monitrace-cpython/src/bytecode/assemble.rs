@@ -223,8 +223,6 @@ struct Item {
     label: Label,
     /// The instruction that it belongs to.
     owner: u32,
-    /// The unit of the original that it stands for.
-    stands_for: u32,
     guard: u32,
     /// How many slots of the stack are as they were if it raises.
     untouched: u32,
@@ -232,7 +230,7 @@ struct Item {
 
 impl Item {
     /// A `NOP` that belongs to an instruction, before which so many slots of the stack are in use.
-    fn nop(owner: u32, stands_for: u32, guard: u32, untouched: u32) -> Item {
+    fn nop(owner: u32, guard: u32, untouched: u32) -> Item {
         Item {
             opcode: NOP,
             extended: 0,
@@ -246,7 +244,6 @@ impl Item {
             arg: 0,
             label: Label::Nowhere,
             owner,
-            stands_for,
             guard,
             untouched,
         }
@@ -258,9 +255,7 @@ impl Item {
 
     /// Whether what another one raises takes the same way, as far as can be seen without asking.
     fn raises_like(&self, other: &Item) -> bool {
-        let key = |item: &Item| {
-            (item.owner, item.stands_for, item.guard, item.untouched, item.opcode, item.is_hook)
-        };
+        let key = |item: &Item| (item.owner, item.guard, item.untouched, item.opcode, item.is_hook);
         !self.is_gate && !other.is_gate && !self.is_landing && !other.is_landing && key(self) == key(other)
     }
 }
@@ -510,7 +505,7 @@ impl Assembler<'_> {
     fn plain(&self, k: usize) -> Item {
         let analysis = self.analysis;
         let untouched = if analysis.is_reached(k) { analysis.depth(k) } else { 0 };
-        Item::nop(k as u32, analysis.instructions[k].opcode_unit(), analysis.guarded_by[k], untouched)
+        Item::nop(k as u32, analysis.guarded_by[k], untouched)
     }
 
     /// Lets what goes on from the instruction in front pass by what stands between the two.
@@ -625,7 +620,7 @@ impl Assembler<'_> {
         let stands_for = offset.0 / 2;
         let index = self.items.len();
         self.hooks.push((place, index as u32));
-        let item = self.hook_item(depth, is_tight, Item { stands_for, ..plain });
+        let item = self.hook_item(depth, is_tight, plain);
         self.items.push(item);
         self.blocks.push(BlockItems { items: index..index + 1, stands_for, next });
     }
@@ -646,7 +641,7 @@ impl Assembler<'_> {
     }
 
     /// The way that what instruction `owner` raises under a guard takes.
-    fn way(&self, owner: u32, guard: u32, untouched: u32, is_own: bool, origin: Origin) -> Way {
+    fn way(&self, owner: u32, guard: u32, untouched: u32, is_own: bool, origin: Option<Origin>) -> Way {
         let analysis = self.analysis;
         let reraises = is_own && analysis.reraises(owner as usize);
         let reraised_by = if reraises { owner } else { NONE };
@@ -656,7 +651,7 @@ impl Assembler<'_> {
                 _ => (Exit::Out, 0),
             };
         let kept = analysis.kept(owner as usize, untouched, for_handler);
-        let origin = self.is_tight(kept).then_some(origin);
+        let origin = origin.filter(|_| self.is_tight(kept));
         Way { exit, kept, reraised_by, is_told: false, origin }
     }
 
@@ -676,9 +671,19 @@ impl Assembler<'_> {
             return self.gate_of.get(&next).map(|&index| &self.gates[index]);
         }
         let is_own = !item.is_hook && item.opcode == self.analysis.opcode(item.owner as usize);
-        let origin = Origin { unit: UnitIndex(item.stands_for), is_hook: item.is_hook };
+        let origin = self.origin(index, item);
         let way = self.way(item.owner, item.guard, item.untouched, is_own, origin);
         self.gate_of.get(&way).map(|&index| &self.gates[index])
+    }
+
+    /// Where what an item raises comes from, if its gate may be tight.
+    fn origin(&self, index: usize, item: &Item) -> Option<Origin> {
+        self.limit?;
+        let unit = match self.hooks.binary_search_by_key(&(index as u32), |&(_, item)| item) {
+            Ok(hook) => self.analysis.places[self.hooks[hook].0].offset.0 / 2,
+            Err(_) => self.analysis.instructions[item.owner as usize].opcode_unit(),
+        };
+        Some(Origin { unit: UnitIndex(unit), is_hook: item.is_hook })
     }
 
     /// All ways that something can take, each with the number of its handler's instruction and one; those
@@ -702,7 +707,8 @@ impl Assembler<'_> {
                 continue;
             }
             let (owner, guard, depth) = (k as u32, analysis.guarded_by[k], analysis.depth(k));
-            let origin = Origin { unit: UnitIndex(analysis.instructions[k].opcode_unit()), is_hook: false };
+            let unit = UnitIndex(analysis.instructions[k].opcode_unit());
+            let origin = self.limit.map(|_| Origin { unit, is_hook: false });
             add(self.way(owner, guard, analysis.untouched(k), true, origin));
             // What hooks raise, before and behind.
             add(self.way(owner, guard, depth, false, origin));
@@ -733,7 +739,7 @@ impl Assembler<'_> {
         if !analysis.is_reached(k) || !analysis.is_gated(k) {
             return;
         }
-        let origin = Origin { unit: UnitIndex(offset.0 / 2), is_hook: true };
+        let origin = Some(Origin { unit: UnitIndex(offset.0 / 2), is_hook: true });
         for guard in [analysis.guarded_by[k], self.guard_before(k)] {
             for untouched in [depth, depth.saturating_sub(1)] {
                 add(self.way(owner, guard, untouched, false, origin));
@@ -761,7 +767,7 @@ impl Assembler<'_> {
         };
         // What comes from the handler's own line comes from there for a trace function too.
         let position = if matches!(label, Label::Past(_)) { position } else { NONE };
-        let plain = Item { is_gate: true, position, label, ..Item::nop(owner, stands_for, guard, 0) };
+        let plain = Item { is_gate: true, position, label, ..Item::nop(owner, guard, 0) };
         let start = self.items.len();
         let hook = self.hook_item(depth, is_tight, plain);
         self.items.push(hook);
@@ -1059,7 +1065,9 @@ impl Assembler<'_> {
         let mut gate = None;
         for (i, item) in self.items.iter().enumerate() {
             let (mut start, end) = (starts[i], starts[i + 1]);
-            if i == 0 || !item.raises_like(&self.items[i - 1]) {
+            // With tight gates, each hook has its own.
+            let is_one_of_many = item.is_hook && self.limit.is_some();
+            if i == 0 || is_one_of_many || !item.raises_like(&self.items[i - 1]) {
                 gate = self.gate(i, item);
             }
             if item.is_tight {
