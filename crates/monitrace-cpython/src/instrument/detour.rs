@@ -79,7 +79,10 @@ unsafe fn take(py: Python<'_>, hook: *mut ffi::PyObject, slot: *mut *mut ffi::Py
         let detour = kind.call1((held, value))?;
         drop(Bound::from_owned_ptr(py, slot.replace(ptr::null_mut())));
         let thread = _PyThreadState_UncheckedGet();
-        HELD_BACK.set((*thread).c_tracefunc.take());
+        // A finalizer may take another on the way, and must not lose it.
+        if let Some(function) = (*thread).c_tracefunc.take() {
+            HELD_BACK.set(Some(function));
+        }
         // Not by PyErr: it would be chained to what is being handled.
         ffi::PyErr_Restore(kind.clone().into_ptr(), detour.into_ptr(), ptr::null_mut());
     }
