@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,11 @@ def can_count(python: str, extension: str) -> bool:
     return True
 
 
-def take(pythons: list[str], extension: str, rounds: int, *, only: str, which: str, counts: bool) -> Record:
-    """Measures everything, or those configurations whose names match a pattern."""
+def take(
+    pythons: list[str], extension: str, rounds: int, *, only: str, which: str, counts: bool
+) -> Iterator[Record]:
+    """Measures everything, or those configurations whose names match a pattern: gives the times, and once
+    more with the instructions."""
     interpreters = [facts(python) for python in pythons]
     countable = {python for python in pythons if counts and can_count(python, extension)}
     jobs = [
@@ -139,6 +143,13 @@ def take(pythons: list[str], extension: str, rounds: int, *, only: str, which: s
         programs = nanoseconds.setdefault(version, {})
         programs.setdefault(program, {}).setdefault(name, []).append(taken)
     instructions: dict[str, Any] = {}
+    record = {
+        **circumstances(rounds),
+        "interpreters": interpreters,
+        "nanoseconds": nanoseconds,
+        "instructions": instructions,
+    }
+    yield record
     # Counts are the same on a busy machine, so all processors may work.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         counted = [
@@ -150,12 +161,7 @@ def take(pythons: list[str], extension: str, rounds: int, *, only: str, which: s
             progress(f"counting: {version} {program} {name}")
             instructions.setdefault(version, {}).setdefault(program, {})[name] = instruction_count.result()
     progress("")
-    return {
-        **circumstances(rounds),
-        "interpreters": interpreters,
-        "nanoseconds": nanoseconds,
-        "instructions": instructions,
-    }
+    yield record
 
 
 def progress(text: str) -> None:
@@ -276,13 +282,13 @@ def main() -> None:
     rounds = 1 if options.quick else options.rounds
     try:
         which = "COUNTED" if options.quick else "SIZE"
-        record = take(
+        for record in take(
             options.python, options.extension, rounds, only=options.only, which=which, counts=counts
-        )
+        ):
+            if options.record:
+                options.record.write_text(json.dumps(record, indent=1) + "\n")
     except (WrongResultError, ValueError) as error:
         sys.exit(f"compare.py: {error}")
-    if options.record:
-        options.record.write_text(json.dumps(record, indent=1) + "\n")
     print(table(record))
 
 
