@@ -2,7 +2,8 @@
 //!
 //! The rewritten bytecode loads the hook and jumps if it is true. It never is: `nb_bool` does the
 //! work and answers 0, or -1 with an exception set. A hook is switched off by writing a jump over
-//! its first unit. Without room for it on the stack it is asked another way: see `detour`. That of a gate is never off and has no place of its own: `gates` does its work.
+//! its first unit. Without room for it on the stack it is asked another way: see `detour`. That of a gate
+//! is never off and has no place of its own: `gates` does its work.
 //! A hook owns its boxed position, borrows everything else from the record of its code
 //! object, and must check that record before it reads anything: a hook can outlive its code.
 
@@ -54,6 +55,8 @@ pub(super) struct Hook {
     side: Side,
     skip: u8,
     wakes_mover: bool,
+    /// Whether it needs no room on the stack.
+    is_tight: bool,
     /// Whether its event is told at its place, and nothing else is to be done.
     is_plain: bool,
     restores_position: bool,
@@ -73,6 +76,8 @@ pub(super) struct HookParts<'a> {
     pub(super) unit: u32,
     /// The units that a switched-off hook jumps over.
     pub(super) skip: u8,
+    /// Whether it needs no room on the stack.
+    pub(super) is_tight: bool,
     /// Whether a frame that waits further down the stack is to be moved after this place.
     pub(super) wakes_mover: bool,
 }
@@ -150,6 +155,7 @@ impl Hook {
                 place.side != Side::Raising && !more.contains(place.event.set())
             });
             ptr::addr_of_mut!((*hook).is_plain).write(is_plain);
+            ptr::addr_of_mut!((*hook).is_tight).write(parts.is_tight);
             let restores = place.is_some_and(|place| place.restores_position);
             ptr::addr_of_mut!((*hook).restores_position).write(restores);
             ptr::addr_of_mut!((*hook).is_of_anext).write(place.is_some_and(|place| place.is_of_anext));
@@ -201,6 +207,10 @@ impl Hook {
     /// Whether it stands where a loop ends.
     pub(super) fn is_of_end(&self) -> bool {
         self.event == Event::StopIteration && self.side == Side::Taken
+    }
+
+    pub(super) fn is_tight(&self) -> bool {
+        self.is_tight
     }
 
     /// Whether it stands behind a call.

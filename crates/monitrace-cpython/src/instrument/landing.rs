@@ -138,8 +138,7 @@ pub(super) unsafe fn land_back(
     thread: *mut ThreadState,
     frame: *mut InterpreterFrame,
 ) -> PyResult<bool> {
-    // SAFETY: see above; a copy has room for the hook that it can push at any place, which makes two
-    // slots with that of the value that is taken off.
+    // SAFETY: see above; that there are two slots, with that of the value that is taken off, is checked first.
     unsafe {
         let code = (*frame).f_code;
         let Some(copy) = Instrumented::of(code) else { return Ok(true) };

@@ -330,6 +330,7 @@ impl Instrumented {
             place: None,
             unit: 0,
             skip: 0,
+            is_tight: false,
             wakes_mover: false,
         };
         let mut ends = Vec::new();
@@ -341,6 +342,7 @@ impl Instrumented {
                 place: Some((hook.place, place)),
                 unit: hook.unit.0,
                 skip: hook.skip,
+                is_tight: hook.is_tight,
                 wakes_mover: wakes(place.event),
                 ..parts
             };
@@ -560,10 +562,7 @@ impl Instrumented {
         if ptr::eq(hook, self.gate) {
             return self.rewritten.gate_at(unit).filter(|gate| gate.is_tight).map(|gate| gate.depth);
         }
-        let mut hooks = self.rewritten.hooks.iter();
-        let is_tight =
-            hooks.any(|it| it.is_tight && it.place == hook.place() && it.unit.0 + u32::from(it.skip) == unit);
-        is_tight.then_some(hook.depth() as u32)
+        (hook.is_tight() && hook.asks_at() == unit).then_some(hook.depth() as u32)
     }
 
     /// Whether it has a hook for what is handled by this instruction.
