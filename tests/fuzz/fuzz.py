@@ -46,15 +46,19 @@ def faults(text: str, seed: int, limits: Limits) -> Iterator[str]:
     if outcome.log != alone.log:
         yield from difference("the oracle changes the program", alone.log, outcome.log)
         return
+    seen = session.debugged(session.compiled(text)).seen
     every = [plans.everything(seed, limits)]
     every += [plans.random_plan(seed * RANDOM_PLANS + k, limits) for k in range(RANDOM_PLANS)]
     for number, plan in enumerate(every):
-        outcome = session.monitored(session.compiled(text), plan)
+        debug = (seed + number) % 2 == 1
+        outcome = session.monitored(session.compiled(text), plan, debug=debug)
         about = f"plan {number}\n{plan}\n".replace("\n", "\n  ")
         told = plans.expected(plan, list(codes.all), happenings)
         yield from (f"other frame, {about}{problem}" for problem in outcome.problems)
         yield from difference(f"other outcome, {about}", alone.log, outcome.log)
         yield from difference(f"other events, {about}", told, outcome.told)
+        if debug:
+            yield from difference(f"a debugger sees otherwise, {about}", seen, outcome.seen)
 
 
 def difference(about: str, expected: Sequence[object], found: Sequence[object]) -> Iterator[str]:

@@ -8,9 +8,11 @@ import gc
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, FrameType, ModuleType, TracebackType
+from typing import Any
 
 import plan as plans
 from oracle import Oracle
@@ -34,6 +36,8 @@ class Outcome:
     """What the program wrote."""
     told: list[Told] = field(default_factory=list)
     """What the tools were told."""
+    seen: list[tuple[str, str, int]] = field(default_factory=list)
+    """What a debugger saw, if there was one."""
     problems: list[str] = field(default_factory=list)
     """What callbacks saw that did not fit."""
 
@@ -86,10 +90,36 @@ def _places(traceback: TracebackType | None) -> list[str]:
     return places
 
 
+@contextmanager
+def _debugger(codes: Codes, outcome: Outcome) -> Iterator[None]:
+    """Have a trace function note what it sees of a program."""
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        label = codes.get(frame.f_code)
+        if label is None:
+            return None
+        outcome.seen.append((event, label, frame.f_lineno))
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
 def alone(codes: Codes) -> Outcome:
     """Run it with nobody looking."""
     outcome = Outcome()
     _run(codes, outcome, lambda: None)
+    return outcome
+
+
+def debugged(codes: Codes) -> Outcome:
+    """Run it under a debugger."""
+    outcome = Outcome()
+    with _debugger(codes, outcome):
+        _run(codes, outcome, lambda: None)
     return outcome
 
 
@@ -110,8 +140,8 @@ def traced(codes: Codes) -> tuple[Outcome, list[Happening] | None]:
     return outcome, None if oracle.gave_up else oracle.happenings
 
 
-def monitored(codes: Codes, plan: Plan) -> Outcome:
-    """Run it under monitoring."""
+def monitored(codes: Codes, plan: Plan, *, debug: bool = False) -> Outcome:
+    """Run it under monitoring, and under a debugger besides."""
     monitoring: ModuleType = vars(sys)["monitoring"]
     outcome, later = Outcome(), iter(plan.later)
 
@@ -133,7 +163,8 @@ def monitored(codes: Codes, plan: Plan) -> Outcome:
             monitoring.register_callback(tool, getattr(monitoring.events, event), callback)
     try:
         apply(plan.first)
-        _run(codes, outcome, lambda: apply(next(later, [])))
+        with _debugger(codes, outcome) if debug else nullcontext():
+            _run(codes, outcome, lambda: apply(next(later, [])))
     finally:
         for tool in plan.tools:
             monitoring.free_tool_id(tool)

@@ -181,6 +181,11 @@ impl Rewritten {
         self.units.next(copy)
     }
 
+    /// See [`UnitMap::is_added`].
+    pub fn is_added(&self, copy: UnitIndex) -> bool {
+        self.units.is_added(copy)
+    }
+
     /// See [`UnitMap::copy_unit`].
     pub fn copy_unit(&self, original: UnitIndex) -> Option<UnitIndex> {
         self.units.copy_unit(original)
@@ -781,8 +786,7 @@ impl Assembler<'_> {
     /// Adds the hook that what is handled at instruction `k` passes before it goes on at the label.
     fn add_handled(&mut self, k: usize, place: usize, label: Label) {
         let first = self.items.len();
-        let position = if matches!(label, Label::Past(_)) { k as u32 } else { NONE };
-        let plain = Item { position, label, guard: self.guard_before(k), ..self.plain(k) };
+        let plain = Item { label, guard: self.guard_before(k), ..self.plain(k) };
         self.add_hook(place, Item { label: Label::Nowhere, ..plain }, Next::Elsewhere);
         self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, ..plain });
         self.handled.insert(label, first as u32);
@@ -817,6 +821,12 @@ impl Assembler<'_> {
     fn add_thrown_before(&mut self, k: usize) {
         let jump = k.checked_sub(1).filter(|&p| self.analysis.opcode(p) == JUMP_BACKWARD_NO_INTERRUPT);
         if let Some(jump) = jump {
+            // Nothing runs that unit: it has the line of the `yield from`.
+            let index = self.items.len();
+            let label = Label::Past(k as u32);
+            self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, label, ..self.plain(k) });
+            let stands_for = self.analysis.instructions[k].opcode_unit();
+            self.blocks.push(BlockItems { items: index..index + 1, stands_for, next: Next::Elsewhere });
             self.add_thrown(jump);
         }
     }

@@ -103,6 +103,11 @@ impl UnitMap {
         }
     }
 
+    /// Whether a unit of the copy is part of no instruction of the original.
+    pub fn is_added(&self, copy: UnitIndex) -> bool {
+        self.block(copy).is_some()
+    }
+
     /// The block that a unit of the copy is in.
     fn block(&self, copy: UnitIndex) -> Option<&Block> {
         let behind = self.blocks.partition_point(|block| block.start <= copy.0);

@@ -7,20 +7,15 @@
 //! detour: no handler of its own stands there, and trace functions are held back.
 
 use super::hook::Hook;
-use crate::ffi::pystate::{_PyThreadState_UncheckedGet, TraceFunction};
+use super::tracer;
+use crate::ffi::pystate::_PyThreadState_UncheckedGet;
 use pyo3::exceptions::{PyBaseException, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
-use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
-
-thread_local! {
-    /// The trace function of a thread that takes a detour.
-    static HELD_BACK: Cell<Option<TraceFunction>> = const { Cell::new(None) };
-}
 
 /// The type of detours. Its instances hold the hook and the value.
 fn detour_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
@@ -78,11 +73,7 @@ unsafe fn take(py: Python<'_>, hook: *mut ffi::PyObject, slot: *mut *mut ffi::Py
         let kind = detour_type(py)?;
         let detour = kind.call1((held, value))?;
         drop(Bound::from_owned_ptr(py, slot.replace(ptr::null_mut())));
-        let thread = _PyThreadState_UncheckedGet();
-        // A finalizer may take another on the way, and must not lose it.
-        if let Some(function) = (*thread).c_tracefunc.take() {
-            HELD_BACK.set(Some(function));
-        }
+        tracer::hold_back(_PyThreadState_UncheckedGet());
         // Not by PyErr: it would be chained to what is being handled.
         ffi::PyErr_Restore(kind.clone().into_ptr(), detour.into_ptr(), ptr::null_mut());
     }
@@ -108,10 +99,7 @@ unsafe extern "C" fn invert(detour: *mut ffi::PyObject) -> *mut ffi::PyObject {
             PyTypeError::new_err("bad operand type for unary ~: 'monitrace.Detour'").restore(py);
             return ptr::null_mut();
         };
-        let thread = _PyThreadState_UncheckedGet();
-        if let Some(function) = HELD_BACK.take() {
-            (*thread).c_tracefunc = Some(function);
-        }
+        tracer::give_back(_PyThreadState_UncheckedGet());
         slot.write(value.into_ptr());
         let hook: *mut Hook = hook.as_ptr().cast();
         let asked: c_int = (*hook).ask(py);

@@ -4,8 +4,8 @@
 //! exchanging its code and position is enough. A frame in the middle of a C call keeps its position and constants in
 //! the evaluation loop's own variables, so it is armed (`mover`) and moved when it goes on (`landing`).
 //!
-//! Left alone, because nothing can be moved safely: frames under another trace function, frames that
-//! have not reached RESUME, and those of callbacks.
+//! Left alone: frames that have not reached RESUME, which finds out by itself, and those of callbacks and trace
+//! functions, whose threads are mute.
 
 use super::records::{self, CodePtr, Instrumented, Original, Variant};
 use super::{code_to_run, mover, registry};
@@ -20,7 +20,6 @@ use monitrace_core::UnitIndex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use std::ptr;
 use std::rc::Rc;
 
 /// Whether the objects of a type begin like generators.
@@ -50,16 +49,17 @@ pub(super) unsafe fn original_unit(frame: *mut InterpreterFrame) -> Option<UnitI
     Some(Instrumented::of(code).map_or(unit, |copy| copy.rewritten().original_unit(unit)))
 }
 
-/// Whether a frame that its loop is executing is in the middle of a hook. If its thread is mute, that
-/// is the hook whose event is being told: those of the callback's own code do nothing. Some hooks are shown
-/// elsewhere meanwhile.
+/// Whether a callback or a trace function of a thread that is mute is being told of a frame that its loop is
+/// executing. If that is in the middle of a hook, it is the hook whose event is told: those of the callback's own
+/// code do nothing. Some hooks are shown elsewhere meanwhile.
 ///
 /// # Safety
-/// The frame is live.
-unsafe fn is_at_hook(frame: *mut InterpreterFrame) -> bool {
+/// The frame is live, and what its loop executes.
+unsafe fn is_told_of(frame: *mut InterpreterFrame) -> bool {
     // SAFETY: prev_instr points into the frame's code, or one unit before it.
     let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
-    if mover::is_telling(frame) {
+    // SAFETY: see above.
+    if mover::is_telling(frame) || unsafe { mover::is_traced_now(frame) } {
         return true;
     }
     Instrumented::of(code).is_some_and(|copy| {
@@ -146,32 +146,20 @@ pub(super) fn adopt_all(py: Python<'_>) -> PyResult<()> {
     mover::drop_needless(py);
     let mut frames = Vec::new();
     for_each_frame(|thread, cframe, frame, executing| frames.push((thread, cframe, frame, executing)));
-    // SAFETY: a current thread exists.
-    let current = unsafe { _PyThreadState_UncheckedGet() };
-    // The loops of callbacks, which are muted: from the innermost one down to the one that fired.
-    let mut in_callback = false;
-    let mut last_thread = ptr::null_mut();
     let mut found = Vec::with_capacity(frames.len());
-    for (thread, cframe, frame, executing) in frames {
-        if thread != last_thread {
-            last_thread = thread;
-            // SAFETY: live, see for_each_frame.
-            in_callback = unsafe { (*thread).tracing } != 0;
-        }
-        // SAFETY: as below.
-        if in_callback && thread == current && executing && unsafe { is_at_hook(frame) } {
-            in_callback = false;
-        }
-        if in_callback {
-            continue;
-        }
+    for of_thread in frames.chunk_by(|one, next| one.0 == next.0) {
         // SAFETY: live, see for_each_frame.
-        if !unsafe { is_incomplete(frame) } {
-            found.push((thread, cframe, frame, executing));
+        unsafe {
+            // What a thread's callback runs is mute, and what its trace function runs: from the innermost frame down
+            // to the one that is told of.
+            let is_mute = (*of_thread[0].0).tracing != 0;
+            let told = of_thread.iter().position(|&(_, _, frame, executing)| executing && is_told_of(frame));
+            let first = told.filter(|_| is_mute).unwrap_or(0);
+            found.extend(of_thread[first..].iter().filter(|(_, _, frame, _)| !is_incomplete(*frame)));
         }
     }
     // Callers first: those that wait for the mover are to be known when what they wait for is moved.
-    for (thread, cframe, frame, executing) in found.into_iter().rev() {
+    for &(thread, cframe, frame, executing) in found.into_iter().rev() {
         // SAFETY: making copies runs no Python code, so the frames are still as they were listed.
         unsafe {
             match wanted(py, frame)? {
@@ -339,7 +327,7 @@ pub(super) fn restore_all(py: Python<'_>, generators: &[*mut PyGenObject]) -> Py
         }
         for &(thread, cframe, frame, _) in &executing {
             if !mover::arm(py, thread, cframe, frame, true) {
-                return Err(PyRuntimeError::new_err("cannot uninstall under another trace function"));
+                return Err(PyRuntimeError::new_err("cannot uninstall while a frame is being made"));
             }
         }
         for &generator in generators {

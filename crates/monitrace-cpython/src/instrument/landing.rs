@@ -6,7 +6,7 @@
 
 use super::frames::{make, original_unit, retarget_positions, units, wakes_mover, wanted};
 use super::records::{CodePtr, Instrumented, Variant};
-use super::{mover, stops};
+use super::stops;
 use crate::bytecode::{self, opcodes};
 use crate::ffi::ceval::{_PyEval_EvalFrameDefault, _PyInterpreterState_GetEvalFrameFunc};
 use crate::ffi::code::CodeUnit;
@@ -35,6 +35,22 @@ struct Landing {
 fn landings() -> MutexGuard<'static, Vec<Landing>> {
     static LANDINGS: Mutex<Vec<Landing>> = Mutex::new(Vec::new());
     LANDINGS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a frame of a thread is on its way.
+pub(super) fn is_under_way(thread: *mut ThreadState) -> bool {
+    landings().iter().any(|landing| landing.thread == thread as usize)
+}
+
+/// Whether a frame is about to run an instruction of its landing pad.
+///
+/// # Safety
+/// The frame is live.
+pub(super) unsafe fn is_on_pad(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: prev_instr points into the frame's code.
+    let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
+    let pad = Instrumented::of(code).and_then(|copy| copy.rewritten().landing);
+    pad.is_some_and(|pad| unit >= pad.0 as isize)
 }
 
 /// Points the executing frame at the landing pad of a copy of its own. False if it does not fit.
@@ -277,7 +293,6 @@ unsafe extern "C" fn landed(_hook: *mut ffi::PyObject) -> c_int {
             }
         }
         (&raw mut (*frame).localsplus).cast::<*mut ffi::PyObject>().write(value.into_ptr());
-        mover::rest(thread);
     }
     0
 }

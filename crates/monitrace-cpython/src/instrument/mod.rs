@@ -40,6 +40,7 @@ mod quiet;
 mod records;
 mod slot;
 mod stops;
+mod tracer;
 
 pub(crate) use bare::Bare;
 pub use quiet::Quiet;

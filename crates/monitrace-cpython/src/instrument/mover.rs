@@ -7,11 +7,14 @@
 //!
 //! What is raised in an armed frame takes the ways of its old code. The interpreter shows it to the mover, which
 //! tells of it unless that code has a gate there.
+//!
+//! A trace function of the program's sees all that it would see without the mover, which stands in front of it, and
+//! nothing more (`tracer`).
 
 use super::frames::{for_each_frame, original_unit, units};
 use super::hook::Hook;
 use super::records::Instrumented;
-use super::{gates, landing, registry};
+use super::{gates, landing, registry, tracer};
 use crate::bytecode::{self, Next, opcodes};
 use crate::ffi::ceval::{PY_TRACE_EXCEPTION, PY_TRACE_LINE, PY_TRACE_OPCODE, PY_TRACE_RETURN};
 use crate::ffi::frame::{InterpreterFrame, PyFrameObject};
@@ -24,8 +27,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A frame that is moved before its next instruction: to a copy or, on uninstalling, to its original.
@@ -37,7 +39,10 @@ struct Armed {
     from: UnitIndex,
     /// Hooks on the way that leads away from there have run.
     has_left: bool,
+    /// What the program has set.
     f_trace_opcodes: c_char,
+    /// It is not marked yet: the trace function that is being told of its line would be told of an opcode next.
+    is_late: bool,
     back: bool,
     /// A line to which it is to jump first.
     line: Option<Py<PyAny>>,
@@ -47,6 +52,22 @@ struct Armed {
     is_telling: bool,
     /// How the loop has just ended in which it asks an iterator: see `stops`.
     stop: Option<(Event, Py<PyAny>)>,
+    phase: Phase,
+}
+
+/// How far an armed frame is.
+enum Phase {
+    Waiting,
+    /// It is about to run the landing function. The thread's profile function would be told that that returns, and is
+    /// kept here meanwhile.
+    Landing {
+        c_profilefunc: Option<TraceFunction>,
+    },
+    /// It runs the hooks of the instruction before which it has landed. Trace functions have been told of its line.
+    /// One of the hooks may have woken the mover for the frame below.
+    Settling {
+        has_woken: bool,
+    },
 }
 
 /// An exception on its way through an armed frame.
@@ -59,17 +80,15 @@ struct Passing {
 /// How many frames are armed: events look at this and nothing more while there are none.
 static ARMED: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether some of them are not marked yet.
+static IS_SOME_LATE: AtomicBool = AtomicBool::new(false);
+
 /// What `f_trace_opcodes` of an armed frame is. The interpreter takes it for true, as it does the 1 that programs set.
 const MARK: c_char = 2;
 
 fn armed_frames() -> MutexGuard<'static, Vec<Armed>> {
     static FRAMES: Mutex<Vec<Armed>> = Mutex::new(Vec::new());
     FRAMES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether a thread's trace function is ours.
-pub(super) fn is_mover(function: TraceFunction) -> bool {
-    ptr::fn_addr_eq(function, mover as TraceFunction)
 }
 
 /// Whether a frame is in the middle of a hook on a way that leads away from an instruction, or in a gate.
@@ -93,6 +112,16 @@ pub(super) unsafe fn stands_on_armed(frame: *mut InterpreterFrame) -> bool {
     unsafe { is_armed((*frame).previous) }
 }
 
+/// Whether the loop that executes a frame is telling the thread's trace function of something. In the middle of a C
+/// call it keeps the stack's depth for itself.
+///
+/// # Safety
+/// The frame is live, and what its loop executes.
+pub(super) unsafe fn is_traced_now(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: see above.
+    unsafe { (*frame).stacktop >= 0 }
+}
+
 /// Has the mover run before the next instruction of a frame that is executing. False if it cannot.
 ///
 /// # Safety
@@ -104,37 +133,52 @@ pub(super) unsafe fn arm(
     frame: *mut InterpreterFrame,
     back: bool,
 ) -> bool {
-    // SAFETY: see above. The mover ignores its object, so the thread's may stay NULL.
+    // SAFETY: see above.
     unsafe {
-        if (*thread).c_tracefunc.is_some_and(|function| !is_mover(function)) {
-            return false;
+        let traced = ((*thread).tracing != 0 && is_traced_now(frame)).then_some((*thread).tracing_what);
+        if traced == Some(PY_TRACE_RETURN) {
+            // It will not go on; a generator's waits already.
+            return true;
         }
         let Some(from) = original_unit(frame) else { return false };
         let Some(frame_object) = frame_object(py, thread, frame) else { return false };
         let object = frame_object.as_ptr().cast::<PyFrameObject>();
         let mut frames = armed_frames();
         match frames.iter_mut().find(|armed| armed.frame_object.as_ptr() == object.cast()) {
-            Some(armed) => armed.back = back,
+            Some(armed) => {
+                armed.back = back;
+                if let Phase::Settling { .. } = armed.phase {
+                    armed.phase = Phase::Waiting;
+                    armed.from = from;
+                    armed.has_left = is_on_a_way(frame);
+                }
+            }
             None => {
-                let f_trace_opcodes = std::mem::replace(&mut (*object).f_trace_opcodes, MARK);
-                let thread = thread as usize;
-                frames.push(Armed {
-                    thread,
+                let mut armed = Armed {
+                    thread: thread as usize,
                     frame_object,
                     from,
                     has_left: is_on_a_way(frame),
-                    f_trace_opcodes,
+                    f_trace_opcodes: (*object).f_trace_opcodes,
+                    is_late: traced == Some(PY_TRACE_LINE) && (*object).f_trace_opcodes == 0,
                     back,
                     line: None,
                     passing: None,
                     is_telling: false,
                     stop: None,
-                });
+                    phase: Phase::Waiting,
+                };
+                if armed.is_late {
+                    IS_SOME_LATE.store(true, Relaxed);
+                } else {
+                    armed.mark();
+                }
+                frames.push(armed);
                 ARMED.store(frames.len(), Relaxed);
             }
         }
-        (*thread).c_tracefunc = Some(mover);
-        (*cframe).use_tracing = 255;
+        drop(frames);
+        tracer::put_mover(thread, cframe);
     }
     true
 }
@@ -224,30 +268,12 @@ pub(super) fn drop_needless(py: Python<'_>) {
         needless
     };
     if !needless.is_empty() && ARMED.load(Relaxed) == 0 {
-        stop_tracing();
+        tracer::remove_all_movers();
     }
     for armed in needless {
-        // SAFETY: a held frame object.
-        unsafe {
-            (*armed.frame_object.as_ptr().cast::<PyFrameObject>()).f_trace_opcodes = armed.f_trace_opcodes;
-        }
+        armed.unmark();
         armed.forget(py);
     }
-}
-
-/// Takes the mover out of all threads and their loops.
-fn stop_tracing() {
-    for_each_frame(|thread, cframe, _, _| {
-        // SAFETY: live, see for_each_frame.
-        unsafe {
-            if (*thread).c_tracefunc.is_some_and(is_mover) {
-                (*thread).c_tracefunc = None;
-            }
-            if (*thread).c_tracefunc.is_none() && (*thread).c_profilefunc.is_none() {
-                (*cframe).use_tracing = 0;
-            }
-        }
-    });
 }
 
 /// Whether tools are being told of an exception in a frame, by the mover.
@@ -258,22 +284,6 @@ pub(super) fn is_telling(frame: *mut InterpreterFrame) -> bool {
 /// Whether any frame of a thread waits for the mover.
 fn waits_in(thread: *mut ThreadState) -> bool {
     armed_frames().iter().any(|armed| armed.thread == thread as usize)
-}
-
-/// This loop runs at full speed again. What waits further down the thread's stack keeps the mover.
-///
-/// # Safety
-/// The thread is the current one.
-pub(super) unsafe fn rest(thread: *mut ThreadState) {
-    // SAFETY: see above.
-    unsafe {
-        if (*thread).c_tracefunc.is_none() && waits_in(thread) {
-            (*thread).c_tracefunc = Some(mover);
-        }
-        if (*thread).c_tracefunc.is_some_and(is_mover) {
-            (*(*thread).cframe).use_tracing = 0;
-        }
-    }
 }
 
 /// Whether this frame waits for the mover.
@@ -297,6 +307,9 @@ pub(super) fn caller_is_armed() -> bool {
     }
     // SAFETY: called by a hook: the current thread runs Python code, and frames of its stack are live.
     unsafe {
+        if !super::quiet::is_quiet() {
+            mark_late(_PyThreadState_UncheckedGet());
+        }
         let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
         !frame.is_null() && stands_on_armed(frame)
     }
@@ -308,36 +321,41 @@ pub(super) fn wake() {
     // SAFETY: called by a hook: the current thread runs Python code.
     unsafe {
         let thread = _PyThreadState_UncheckedGet();
-        if (*thread).c_tracefunc.is_none_or(is_mover) {
-            (*thread).c_tracefunc = Some(mover);
-            (*(*thread).cframe).use_tracing = 255;
+        let cframe = (*thread).cframe;
+        tracer::put_mover(thread, cframe);
+        if is_armed((*cframe).current_frame) {
+            with_armed((*(*cframe).current_frame).frame_obj, |armed| {
+                if let Phase::Settling { has_woken } = &mut armed.phase {
+                    *has_woken = true;
+                }
+            });
         }
     }
 }
 
+/// Marks the frames of a thread that were armed while a trace function was told of their line. It has been told now.
+fn mark_late(thread: *mut ThreadState) {
+    if !IS_SOME_LATE.load(Relaxed) {
+        return;
+    }
+    let mut frames = armed_frames();
+    for armed in frames.iter_mut().filter(|armed| armed.is_late && armed.thread == thread as usize) {
+        armed.mark();
+        armed.is_late = false;
+    }
+    IS_SOME_LATE.store(frames.iter().any(|armed| armed.is_late), Relaxed);
+}
+
 /// The one-shot trace function.
-unsafe extern "C" fn mover(
+pub(super) unsafe extern "C" fn mover(
     _object: *mut ffi::PyObject,
     frame_object: *mut PyFrameObject,
     what: c_int,
     argument: *mut ffi::PyObject,
 ) -> c_int {
     Python::attach(|py| {
-        let moved = catch_unwind(AssertUnwindSafe(|| {
-            if what == PY_TRACE_EXCEPTION {
-                return on_exception(py, frame_object, argument);
-            }
-            let told = if what == PY_TRACE_RETURN && argument.is_null() {
-                on_unwind(py, frame_object)
-            } else {
-                Ok(())
-            };
-            if let Err(error) = on_trace(py, frame_object, what) {
-                error.write_unraisable(py, None);
-            }
-            told
-        }));
-        match moved {
+        let told = catch_unwind(AssertUnwindSafe(|| on_event(py, frame_object, what, argument)));
+        match told {
             Ok(Err(raised)) => {
                 raised.0.restore(py);
                 -1
@@ -347,12 +365,140 @@ unsafe extern "C" fn mover(
     })
 }
 
+fn on_event(
+    py: Python<'_>,
+    frame_object: *mut PyFrameObject,
+    what: c_int,
+    argument: *mut ffi::PyObject,
+) -> Result<(), Raised> {
+    // SAFETY: a trace function is called in the current thread.
+    let thread = unsafe { _PyThreadState_UncheckedGet() };
+    mark_late(thread);
+    if lands(py, thread, frame_object, what) {
+        return Ok(());
+    }
+    // Where both are told of the same, the order is that in a copy, whose gates come behind what is raised, and
+    // before the frame is left.
+    match what {
+        PY_TRACE_EXCEPTION => {
+            let replaced = hand_on(py, thread, frame_object, what, argument).err();
+            on_exception(py, frame_object, argument, replaced)
+        }
+        PY_TRACE_RETURN => {
+            let told = if argument.is_null() { on_unwind(py, frame_object) } else { Ok(()) };
+            on_leave(py, thread, frame_object);
+            // In any case: it may count what is entered and left.
+            hand_on(py, thread, frame_object, what, argument).and(told)
+        }
+        _ => {
+            hand_on(py, thread, frame_object, what, argument)?;
+            if what == PY_TRACE_OPCODE
+                && let Err(error) = on_opcode(py, thread, frame_object)
+            {
+                error.write_unraisable(py, None);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Calls the trace function of the program, if there is one and the event is not for the mover alone.
+fn hand_on(
+    py: Python<'_>,
+    thread: *mut ThreadState,
+    frame_object: *mut PyFrameObject,
+    what: c_int,
+    argument: *mut ffi::PyObject,
+) -> Result<(), Raised> {
+    // SAFETY: what the interpreter has called the mover with, on the current thread; the object goes with the
+    // function, as the thread holds both.
+    unsafe {
+        let Some(function) = tracer::of_program(thread) else { return Ok(()) };
+        if what == PY_TRACE_OPCODE && own_trace_opcodes(frame_object) == Some(false) {
+            return Ok(());
+        }
+        let frame = (*frame_object).f_frame;
+        let before = (*frame).prev_instr;
+        if function((*thread).c_traceobj, frame_object, what, argument) == 0 {
+            if what == PY_TRACE_LINE && (*frame).prev_instr != before {
+                with_armed(frame_object, |armed| armed.has_left = true);
+            }
+            return Ok(());
+        }
+        let raised = Raised(PyErr::fetch(py));
+        if is_armed(frame) {
+            // One that fails is no longer the thread's, and nobody would be told what becomes of the frame.
+            tracer::put_mover(thread, (*thread).cframe);
+        }
+        Err(raised)
+    }
+}
+
+/// Whether an event belongs to a landing, which nobody is to see.
+fn lands(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFrameObject, what: c_int) -> bool {
+    // SAFETY: the frame is live, and the newest of the current thread.
+    unsafe {
+        let frame = (*frame_object).f_frame;
+        if landing::is_landing_code((*frame).f_code) {
+            return true;
+        }
+        let is_on_pad = landing::is_under_way(thread) || landing::is_on_pad(frame);
+        let phase = with_armed(frame_object, |armed| match armed.phase {
+            Phase::Waiting => None,
+            Phase::Landing { .. } if is_on_pad => Some(None),
+            Phase::Landing { c_profilefunc } => {
+                armed.phase = Phase::Settling { has_woken: false };
+                (*thread).c_profilefunc = c_profilefunc;
+                Some(Some(false))
+            }
+            Phase::Settling { has_woken } => Some(Some(has_woken)),
+        });
+        let Some(has_woken) = phase.flatten() else { return false };
+        let is_told_again = matches!(what, PY_TRACE_LINE | PY_TRACE_OPCODE);
+        let is_settled = !is_told_again || (what == PY_TRACE_OPCODE && !stands_on_added(frame));
+        if has_woken.is_some() && is_settled {
+            disarm(py, thread, frame_object);
+            if has_woken == Some(true) {
+                tracer::put_mover(thread, (*thread).cframe);
+            }
+        }
+        has_woken.is_none() || is_told_again
+    }
+}
+
+/// Whether a frame is about to run an instruction of its copy that the original does not have.
+///
+/// # Safety
+/// The frame is live.
+unsafe fn stands_on_added(frame: *mut InterpreterFrame) -> bool {
+    // SAFETY: prev_instr points into the frame's code.
+    let (code, unit) = unsafe { ((*frame).f_code, (*frame).prev_instr.offset_from(units((*frame).f_code))) };
+    Instrumented::of(code).is_some_and(|copy| copy.rewritten().is_added(UnitIndex(unit as u32)))
+}
+
+/// A frame does not wait for the mover any longer.
+fn disarm(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFrameObject) {
+    let armed = {
+        let mut frames = armed_frames();
+        let index = frames.iter().position(|armed| armed.frame_object.as_ptr() == frame_object.cast());
+        let armed = index.map(|index| frames.swap_remove(index));
+        ARMED.store(frames.len(), Relaxed);
+        armed
+    };
+    let Some(armed) = armed else { return };
+    armed.unmark();
+    // SAFETY: the current thread. What waits further down has the mover woken.
+    unsafe { tracer::remove_mover(thread) };
+    armed.forget(py);
+}
+
 /// Something is raised in an armed frame. Without a gate it would reach the next instruction that the mover sees
-/// untold; so the mover tells of it.
+/// untold; so the mover tells of it. The program's trace function may have raised something else in its place.
 fn on_exception(
     py: Python<'_>,
     frame_object: *mut PyFrameObject,
     argument: *mut ffi::PyObject,
+    replaced: Option<Raised>,
 ) -> Result<(), Raised> {
     // SAFETY: the interpreter gives the exception's type, value and traceback; the frame is what the loop
     // executes on the current thread, and stands where that was raised.
@@ -363,13 +509,16 @@ fn on_exception(
             // Behind a trace function the interpreter goes on tracing, whatever is called next. What leaves a frame
             // for an armed one passes a gate, which wakes the mover again, if there is room for gates.
             if old.is_some_and(Instrumented::has_gates) || !stands_on_armed(frame) {
-                (*_PyThreadState_UncheckedGet()).c_tracefunc = None;
+                tracer::remove_mover(_PyThreadState_UncheckedGet());
             }
-            return Ok(());
+            return replaced.map_or(Ok(()), Err);
         }
-        let exception = ffi::PyTuple_GET_ITEM(argument, 1);
+        let exception = match &replaced {
+            Some(raised) => raised.0.value(py).as_ptr(),
+            None => ffi::PyTuple_GET_ITEM(argument, 1),
+        };
         if ffi::PyExceptionInstance_Check(exception) == 0 || ends_loop(frame, exception) {
-            return Ok(());
+            return replaced.map_or(Ok(()), Err);
         }
         let units = units((*frame).f_code);
         let unit = gates::raising_unit(units, (*frame).prev_instr.offset_from(units) as u32);
@@ -382,20 +531,20 @@ fn on_exception(
             !armed.back
         });
         if is_noted != Some(true) {
-            return Ok(());
+            return replaced.map_or(Ok(()), Err);
         }
         let mut exception = Bound::from_borrowed_ptr(py, exception).unbind();
         let before = exception.as_ptr();
         let told_at = (!has_gate).then(|| ByteOffset::from(at));
         if let Some(at) = told_at {
             let traceback = ffi::PyTuple_GET_ITEM(argument, 2);
-            if ffi::PyTraceBack_Check(traceback) != 0 {
+            if replaced.is_none() && ffi::PyTraceBack_Check(traceback) != 0 {
                 // The interpreter does this where it is handled; callbacks see it before.
                 ffi::PyException_SetTraceback(before, traceback);
             }
             unmuted(|| gates::raised_without(py, frame, &mut exception, at));
         }
-        let replaced = exception.as_ptr() != before;
+        let is_replaced = exception.as_ptr() != before;
         let mut passing = Some(Passing { exception: exception.clone_ref(py), told_at });
         with_armed(frame_object, |armed| {
             armed.is_telling = false;
@@ -404,12 +553,12 @@ fn on_exception(
         if let Some(older) = passing {
             older.exception.drop_ref(py);
         }
-        if replaced {
+        if is_replaced {
             return Err(Raised(PyErr::from_value(exception.into_bound(py))));
         }
         exception.drop_ref(py);
     }
-    Ok(())
+    replaced.map_or(Ok(()), Err)
 }
 
 /// An armed frame is left by an exception: tells of that if the mover has told that it was raised.
@@ -466,17 +615,15 @@ pub(super) fn note_end(py: Python<'_>, frame: *const InterpreterFrame, event: Ev
 
 /// What the program has set for an armed frame, whose flag the mover needs; `None` for any other.
 pub(super) fn own_trace_opcodes(frame_object: *mut PyFrameObject) -> Option<bool> {
-    with_armed(frame_object, |armed| armed.f_trace_opcodes != 0)
+    with_armed(frame_object, |armed| (!armed.is_late).then_some(armed.f_trace_opcodes != 0)).flatten()
 }
 
 /// The program has just set the flag of a frame.
-///
-/// # Safety
-/// A live frame object.
-pub(super) unsafe fn note_trace_opcodes(frame_object: *mut PyFrameObject) {
+pub(super) fn note_trace_opcodes(frame_object: *mut PyFrameObject) {
     with_armed(frame_object, |armed| {
-        // SAFETY: see above.
-        armed.f_trace_opcodes = unsafe { std::mem::replace(&mut (*frame_object).f_trace_opcodes, MARK) };
+        if !armed.is_late {
+            armed.mark();
+        }
     });
 }
 
@@ -492,72 +639,81 @@ fn unmuted<T>(tell: impl FnOnce() -> T) -> T {
     }
 }
 
-fn on_trace(py: Python<'_>, frame_object: *mut PyFrameObject, what: c_int) -> PyResult<()> {
-    let mut armed = {
-        let mut frames = armed_frames();
-        let Some(index) = frames.iter().position(|armed| armed.frame_object.as_ptr() == frame_object.cast())
-        else {
-            return Ok(());
-        };
-        if !matches!(what, PY_TRACE_LINE | PY_TRACE_OPCODE | PY_TRACE_RETURN) {
-            return Ok(());
-        }
-        let armed = frames.swap_remove(index);
-        ARMED.store(frames.len(), Relaxed);
-        armed
-    };
-    let thread = armed.thread as *mut ThreadState;
+/// An armed frame is about to run an instruction: has it land. If it cannot here, the next is tried.
+fn on_opcode(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFrameObject) -> PyResult<()> {
+    let taken = with_armed(frame_object, |armed| (armed.back, armed.line.take(), armed.stop.take()));
+    let Some((back, line, stop)) = taken else { return Ok(()) };
     // SAFETY: the frame is the one that the loop is executing on the current thread, and is about to
     // run the instruction that prev_instr points at (DO_TRACING in ceval.c).
     unsafe {
         let frame = (*frame_object).f_frame;
-        if let Some(line) = armed.line.take()
-            && what != PY_TRACE_RETURN
-        {
+        if let Some(line) = line {
             super::identity::jump(py, frame_object, line.bind(py))?;
+            with_armed(frame_object, |armed| armed.has_left = true);
         }
         let next = next_in(frame);
-        let way = way_in(frame, next, &armed);
-        let landed = match (what, armed.back, way) {
-            (PY_TRACE_RETURN, _, _) => true,
-            (_, true, _) => landing::land_back(py, thread, frame)?,
-            (_, false, Some(way)) => landing::land(py, thread, frame, way, armed.stop.take())?,
-            (_, false, None) => false,
+        let way = with_armed(frame_object, |armed| way_in(frame, next, armed)).flatten();
+        let landed = match way {
+            _ if back => landing::land_back(py, thread, frame)?,
+            Some(way) => landing::land(py, thread, frame, way, stop)?,
+            None => false,
         };
-        if !landed {
-            // No room at this instruction: try the next.
-            let mut passed = None;
-            if let (Some(_), Some(unit)) = (way, original_unit(frame)) {
+        if landed && landing::is_under_way(thread) {
+            let c_profilefunc = (*thread).c_profilefunc.take();
+            with_armed(frame_object, |armed| armed.phase = Phase::Landing { c_profilefunc });
+            // What the event was handed on to may have taken the mover's place.
+            tracer::put_mover(thread, (*thread).cframe);
+        } else if landed {
+            disarm(py, thread, frame_object);
+        } else if let (Some(_), Some(unit)) = (way, original_unit(frame)) {
+            let passed = with_armed(frame_object, |armed| {
                 armed.from = unit;
                 armed.has_left = matches!(next, Next::Behind(_) | Next::Way { .. });
-                passed = armed.passing.take();
-            }
-            {
-                let mut frames = armed_frames();
-                frames.push(armed);
-                ARMED.store(frames.len(), Relaxed);
-            }
-            if let Some(passed) = passed {
+                armed.passing.take()
+            });
+            if let Some(passed) = passed.flatten() {
                 passed.exception.drop_ref(py);
             }
-            return Ok(());
-        }
-        (*frame_object).f_trace_opcodes = armed.f_trace_opcodes;
-        // The interpreter turns tracing on again behind us as long as there is a trace function. The landing puts
-        // ours back if it is still needed; a frame that is left has none, and below it others may wait.
-        let is_left = what == PY_TRACE_RETURN;
-        if !(is_left && waits_in(thread)) {
-            (*thread).c_tracefunc = None;
         }
     }
-    armed.forget(py);
     Ok(())
+}
+
+/// An armed frame is left.
+fn on_leave(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFrameObject) {
+    // SAFETY: a live frame object of the current thread.
+    unsafe {
+        if !is_armed((*frame_object).f_frame) {
+            return;
+        }
+        disarm(py, thread, frame_object);
+        if waits_in(thread) {
+            tracer::put_mover(thread, (*thread).cframe);
+        }
+    }
 }
 
 impl Armed {
     fn frame(&self) -> *mut InterpreterFrame {
         // SAFETY: a held frame object.
         unsafe { (*self.frame_object.as_ptr().cast::<PyFrameObject>()).f_frame }
+    }
+
+    /// Has the interpreter tell the mover of each instruction.
+    fn mark(&mut self) {
+        // SAFETY: a held frame object.
+        let flag = unsafe { &mut (*self.frame_object.as_ptr().cast::<PyFrameObject>()).f_trace_opcodes };
+        self.f_trace_opcodes = std::mem::replace(flag, MARK);
+    }
+
+    /// Gives the program its flag back.
+    fn unmark(&self) {
+        if !self.is_late {
+            // SAFETY: a held frame object.
+            unsafe {
+                (*self.frame_object.as_ptr().cast::<PyFrameObject>()).f_trace_opcodes = self.f_trace_opcodes;
+            }
+        }
     }
 
     /// Lets go of what it holds. May run code of the program.

@@ -75,26 +75,10 @@ impl Drop for Quiet {
         unsafe {
             (*self.thread).tracing -= 1;
             let is_plain = (*self.thread).c_tracefunc.is_none() && (*self.thread).c_profilefunc.is_none();
-            (*self.cframe).use_tracing = if is_plain { 0 } else { self.traced() };
-        }
-    }
-}
-
-impl Quiet {
-    /// What the loop's `use_tracing` is to be: a callback may have set or removed a tracer, or asked for this frame to
-    /// be moved.
-    fn traced(&self) -> u8 {
-        // SAFETY: see drop; the loop is executing that frame.
-        unsafe {
-            match (*self.thread).c_tracefunc {
-                Some(function)
-                    if super::mover::is_mover(function)
-                        && !super::mover::is_armed((*self.cframe).current_frame) =>
-                {
-                    self.use_tracing
-                }
-                _ => 255,
-            }
+            (*self.cframe).use_tracing = match is_plain {
+                true => 0,
+                false => super::tracer::use_tracing(self.thread, self.cframe, self.use_tracing),
+            };
         }
     }
 }
