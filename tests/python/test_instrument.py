@@ -664,6 +664,11 @@ def test_a_thread_in_a_loop_is_told_at_once_and_no_more(tool: Tool) -> None:
         if code is spin.__code__:
             told.set()
 
+    def turn_on() -> None:
+        turns = state["turns"]
+        while state["turns"] < turns + 10:
+            pass
+
     tool.register("LINE", line)
     thread = threading.Thread(target=spin, daemon=True)
     thread.start()
@@ -672,14 +677,81 @@ def test_a_thread_in_a_loop_is_told_at_once_and_no_more(tool: Tool) -> None:
             tool.set()
             assert told.wait(10)
             tool.set(0)
+            # It may have been in the middle of the callback.
+            turn_on()
             told.clear()
-            turns = state["turns"]
-            while state["turns"] < turns + 10:
-                pass
+            turn_on()
+            assert not told.is_set()
     finally:
         state["stop"] = True
         thread.join(10)
-    assert not told.is_set()
+
+
+def test_code_that_is_called_often_keeps_only_the_hooks_that_are_on(tool: Tool) -> None:
+    def program(value: int) -> int:
+        def nested() -> int:
+            return value
+
+        if value < 0:
+            value = -value
+        return nested()
+
+    def hooks() -> int:
+        """In the code that the function really runs."""
+        codes = [each for each in gc.get_referents(program) if isinstance(each, types.CodeType)]
+        return sum(type(const).__name__ == "Hook" for const in codes[0].co_consts)
+
+    first = program.__code__.co_firstlineno
+    told: list[int] = []
+
+    def line(code: types.CodeType, line: int) -> object:
+        if code is program.__code__:
+            told.append(line - first)
+        return tool.monitoring.DISABLE
+
+    tool.register("LINE", line)
+    tool.set(tool.events.LINE)
+    assert program(1) == 1
+    assert told == [1, 4, 6]
+    before = hooks()
+    for value in range(200):
+        assert program(value) == value
+    assert 0 < hooks() < before
+    assert told == [1, 4, 6]
+    # What was never reached is told still, and then nothing is left.
+    assert program(-2) == 2
+    assert told == [1, 4, 6, 5]
+    for value in range(2000):
+        program(value)
+    assert told == [1, 4, 6, 5]
+    told.clear()
+    tool.monitoring.restart_events()
+    assert program(-2) == 2
+    assert told == [1, 4, 5, 6]
+
+
+def test_another_event_is_told_where_hooks_were_left_out(tool: Tool) -> None:
+    def program(value: int) -> Iterator[int]:
+        yield value
+        if value < 0:
+            yield -value
+
+    tool.register("LINE", lambda *_: tool.monitoring.DISABLE)
+    tool.register("PY_START", lambda *_: tool.monitoring.DISABLE)
+    tool.set(tool.events.LINE | tool.events.PY_START)
+    waits = [program(-value) for value in range(300)]
+    for generator in waits[1:]:
+        next(generator)
+    told: list[int] = []
+    tool.register("LINE", lambda code, line: told.append(line) if code is program.__code__ else None)
+    tool.monitoring.restart_events()
+    first = program.__code__.co_firstlineno
+    # Suspended while hooks were left out.
+    assert list(waits[-1]) == [299]
+    assert told == [first + 2, first + 3]
+    told.clear()
+    assert list(program(-1)) == [-1, 1]
+    assert told == [first + 1, first + 2, first + 3]
 
 
 # Limits, other tools of the interpreter, and exceptions.

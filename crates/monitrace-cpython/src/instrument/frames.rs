@@ -128,7 +128,7 @@ pub(super) unsafe fn wanted(py: Python<'_>, frame: *mut InterpreterFrame) -> PyR
     // SAFETY: as above.
     let (code, is_to_wake) = unsafe { ((*frame).f_code, mover::stands_on_armed(frame)) };
     let interest = registry().interest();
-    if let Some(copy) = Instrumented::of(code).filter(|copy| copy.events().contains(interest)) {
+    if let Some(copy) = Instrumented::of(code).filter(|copy| copy.has_hooks_for(interest)) {
         return Ok((is_to_wake && !copy.wakes_mover()).then(|| Rc::clone(copy.original())));
     }
     match code_to_run(py, original_of(code))? {
@@ -220,7 +220,12 @@ unsafe fn move_waiting(
     // SAFETY: see above.
     unsafe {
         let room = (*(*frame).f_code).co_stacksize as u32;
-        let variant = Variant { stack_limit: Some(room), landing: None, wakes_mover: wakes_mover(frame) };
+        let variant = Variant {
+            stack_limit: Some(room),
+            landing: None,
+            wakes_mover: wakes_mover(frame),
+            is_thin: false,
+        };
         match make(py, original, variant)? {
             Some(copy) => exchange_code(py, frame, copy),
             None => Ok(()),

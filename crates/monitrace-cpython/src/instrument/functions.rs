@@ -1,7 +1,7 @@
 //! Functions that exist already: gives each the copy that its calls are to run, or its own code
 //! back. One walk over the heap when events are switched on; none for code that is already in place.
 
-use super::records::{CodePtr, Instrumented};
+use super::records::{CodePtr, Instrumented, Original, Variant};
 use super::{code_to_run, frames, landing, registry};
 use crate::ffi::genobject::PyGenObject;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
@@ -108,20 +108,52 @@ pub(super) fn settle(py: Python<'_>, copy: &Instrumented) {
     settle_now(py, copy);
 }
 
+/// Has code that is called again and again run a copy without the hooks that are off: one that is never reached keeps it
+/// from being settled.
+pub(super) fn thin(py: Python<'_>, copy: &Instrumented) {
+    let original = copy.original();
+    if !copy.is_current() || original.is_settled() || !copy.is_mostly_off() || !registry().may_thin() {
+        return;
+    }
+    let Some(function) = running_function(copy) else { return };
+    let variant = Variant { is_thin: true, ..Variant::default() };
+    match Instrumented::make(py, original, copy.events(), variant) {
+        Ok(Some(thin)) => {
+            // Without any hook it is settled already. The frame holds the copy that it runs.
+            swap(function, if original.is_settled() { original.code() } else { thin.as_ptr().cast() });
+            hand_out(py, original);
+        }
+        Ok(None) => {}
+        Err(error) => error.write_unraisable(py, None),
+    }
+}
+
+/// The function whose call runs a copy on the current thread, if it still has that.
+fn running_function(copy: &Instrumented) -> Option<*mut ffi::PyFunctionObject> {
+    // SAFETY: the current thread's frame, if it has one, holds its function.
+    unsafe {
+        let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
+        let runs = !frame.is_null()
+            && (*(*frame).f_func).func_code == copy.code().cast()
+            && (*frame).f_code == copy.code();
+        runs.then(|| (*frame).f_func)
+    }
+}
+
 /// The copy is held for as long as this takes.
 fn settle_now(py: Python<'_>, copy: &Instrumented) {
     let original = copy.original();
     original.settle();
-    // SAFETY: the current thread's frame, if it has one, holds its function.
-    unsafe {
-        let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
-        if !frame.is_null() && (*(*frame).f_func).func_code == copy.code().cast() {
-            // The frame holds the copy, so it is still there after the exchange.
-            if (*frame).f_code == copy.code() {
-                swap((*frame).f_func, original.code());
-            }
-        }
+    if let Some(function) = running_function(copy) {
+        // The frame holds the copy, so it is still there after the exchange.
+        swap(function, original.code());
     }
+    hand_out(py, original);
+}
+
+/// Puts what a code object is to run now into the constants of the code around it and, from time to time, into all
+/// functions.
+fn hand_out(py: Python<'_>, original: &Original) {
     let sweep = {
         let mut registry = registry().lock();
         registry.unswept += 1;

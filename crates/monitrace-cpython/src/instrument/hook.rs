@@ -49,8 +49,10 @@ pub(super) struct Hook {
     line: u32,
     offset: ByteOffset,
     destination: ByteOffset,
-    /// The first unit while the hook is switched off.
+    /// The first unit while the hook is covered.
     covered: Cell<Option<CodeUnit>>,
+    /// How often it still counts that it is passed, switched off but not yet covered.
+    countdown: Cell<u8>,
     event: Event,
     side: Side,
     skip: u8,
@@ -142,6 +144,7 @@ impl Hook {
             let destination = place.and_then(|place| place.destination);
             ptr::addr_of_mut!((*hook).destination).write(destination.unwrap_or_default());
             ptr::addr_of_mut!((*hook).covered).write(Cell::new(None));
+            ptr::addr_of_mut!((*hook).countdown).write(Cell::new(0));
             ptr::addr_of_mut!((*hook).event).write(place.map_or(Event::Raise, |place| place.event));
             ptr::addr_of_mut!((*hook).side).write(place.map_or(Side::Raising, |place| place.side));
             ptr::addr_of_mut!((*hook).skip).write(parts.skip);
@@ -261,11 +264,30 @@ impl Hook {
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.covered.get().is_none()
+        self.covered.get().is_none() && self.countdown.get() == 0
+    }
+
+    /// Has it count how often it is passed, now that it is off, before it is covered.
+    pub(super) fn count_down(&self, from: u8) {
+        if self.covered.get().is_none() {
+            self.countdown.set(from);
+        }
+    }
+
+    /// It was passed. Whether it has counted to the end.
+    pub(super) fn has_counted(&self) -> bool {
+        match self.countdown.get() {
+            0 => false,
+            left => {
+                self.countdown.set(left - 1);
+                left == 1
+            }
+        }
     }
 
     /// Writes the jump over the hook. The caller keeps the record's count.
     pub(super) fn switch_off(&self, record: &Instrumented) {
+        self.countdown.set(0);
         if self.is_on() {
             let jump = CodeUnit::from_le_bytes([JUMP_FORWARD, self.skip]);
             self.covered.set(Some(record.replace_unit(self.unit, jump)));
@@ -274,6 +296,7 @@ impl Hook {
 
     /// Takes the jump away again. The caller keeps the record's count.
     pub(super) fn switch_on(&self, record: &Instrumented) {
+        self.countdown.set(0);
         if let Some(unit) = self.covered.take() {
             record.replace_unit(self.unit, unit);
         }

@@ -91,6 +91,7 @@ pub(super) unsafe fn land(
             stack_limit: (!grows).then_some((*code).co_stacksize as u32),
             landing: Some(way),
             wakes_mover: wakes_mover(frame),
+            is_thin: false,
         };
         let function = landing_function(py)?;
         let Some(copy) = make(py, &original, variant)? else { return Ok(true) };

@@ -133,6 +133,11 @@ impl Guarded {
         Some(std::mem::take(&mut registry.unsettled))
     }
 
+    /// Whether thin copies are worth their making: nobody has had restarted what was switched off.
+    fn may_thin(&self) -> bool {
+        self.lock().patience == 0
+    }
+
     /// Gives a code object its number.
     fn number(&self, code: CodePtr) -> CodeId {
         let id = crate::code_ids::next();
@@ -240,7 +245,7 @@ fn try_refresh(py: Python<'_>, monitor: &Monitor<CPython>, change: Change) -> Py
                 look_at_all = true;
             }
             if let Some(original) = known {
-                update(py, original.copies(py));
+                look_at_all |= update(py, original.copies(py));
                 look_at_all |= is_wanted(&original) && unsettle(&original);
             }
         }
@@ -270,12 +275,13 @@ fn unpark_all(py: Python<'_>) -> Vec<Py<PyAny>> {
     records.filter_map(|record| record.unpark(py)).collect()
 }
 
-/// Switches the hooks of copies on and off as the configuration asks. Whether settling was taken back for any.
+/// Switches the hooks of copies on and off as the configuration asks. Whether settling was taken back for any, or thinning.
 fn update(py: Python<'_>, copies: Vec<Py<PyAny>>) -> bool {
     let mut revived = false;
     for copy in copies {
         if let Some(record) = Instrumented::of(copy.as_ptr().cast()) {
             record.update(py);
+            revived |= record.lacks_hooks();
             revived |= record.is_on() && unsettle(record.original());
         }
     }
@@ -312,7 +318,7 @@ fn code_to_run(py: Python<'_>, code: CodePtr) -> PyResult<Option<Py<PyAny>>> {
     if original.is_settled() {
         return Ok(None);
     }
-    if let Some(copy) = original.current().filter(|copy| copy.events().contains(interest)) {
+    if let Some(copy) = original.current().filter(|copy| copy.has_hooks_for(interest)) {
         // SAFETY: a record's code object is alive.
         return Ok(Some(unsafe { Bound::from_borrowed_ptr(py, copy.code().cast()).unbind() }));
     }

@@ -7,7 +7,7 @@
 //! be a cycle of owned references among them: while no events are set, and nothing runs its current copy,
 //! an original may own that, and then the copy only borrows its original.
 
-use super::calls::{Call, Calls, ENDS};
+use super::calls::{Call, Calls, ENDS, Places};
 use super::gates::place_of;
 use super::hook::{Hook, HookParts};
 use super::stops::{ENDINGS, Stops};
@@ -155,6 +155,17 @@ impl Original {
         unsafe { self.current.get().as_ref() }
     }
 
+    /// Whether nobody listens at a place. A call's end is told where its beginning has a hook; loops that end are always
+    /// looked at.
+    fn is_idle(&self, place: usize, event: Event) -> bool {
+        match event {
+            Event::StopIteration => false,
+            Event::Call => Places::of_call(&self.scope, place).tools().is_empty(),
+            Event::CReturn => self.is_idle(place - 1, Event::Call),
+            _ => self.scope.state(place).active().is_empty(),
+        }
+    }
+
     /// All living copies, held: new calls run only one of them.
     pub(super) fn copies(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
         // SAFETY: a copy takes itself out of this before it goes (free_instrumented), and knows its code object.
@@ -212,6 +223,12 @@ pub(super) struct Instrumented {
     has_hooks_at_exits: bool,
     /// Whether these, and its gates, are there for the mover, too: they stay on.
     wakes_mover: bool,
+    /// The hook that each call passes first, if it is to count them once it is off. NULL: there is nothing to count.
+    first: *const Hook,
+    /// The places that have no hook for nobody listened there, in a thin copy.
+    left_out: Vec<(usize, Event)>,
+    /// Whether somebody listens at one of them now.
+    lacks_hooks: Cell<bool>,
     /// How many hooks are not switched off.
     on: Cell<usize>,
     /// Whether its gates are counted as one of them.
@@ -248,7 +265,13 @@ pub(super) struct Variant {
     pub(super) landing: Option<Landing>,
     /// Its frame is the last that its evaluation loop leaves: each return, yield and exception wakes the mover.
     pub(super) wakes_mover: bool,
+    /// It has no hook where nobody listens.
+    pub(super) is_thin: bool,
 }
+
+/// After so many calls, code that runs past hooks which are off gets a thin copy: what that costs is then little beside
+/// what it has cost to run.
+const CALLS_BEFORE_THIN: u8 = 128;
 
 impl Variant {
     fn is_current(&self) -> bool {
@@ -301,8 +324,18 @@ impl Instrumented {
                 thrown_lines.push(ThrownLine { offset: place.offset, line, place: index });
             }
         }
+        super::monitor().enter(&original.scope);
+        let mut left_out = Vec::new();
+        if variant.is_thin {
+            let is_left_out = |&(index, event): &(usize, Event)| {
+                needs(event) && places[index].side != Side::Raising && original.is_idle(index, event)
+            };
+            let all = places.iter().map(|place| place.event).enumerate();
+            left_out.extend(all.filter(is_left_out));
+        }
+        let has_hook = |place: &usize| left_out.binary_search_by_key(place, |&(place, _)| place).is_err();
         let plan = Plan {
-            wanted: &|place| needs(places[place].event) || wakes(places[place].event),
+            wanted: &|place| needs(places[place].event) && has_hook(&place) || wakes(places[place].event),
             gates: events.intersects(GATED) || !thrown_lines.is_empty() || variant.wakes_mover,
             stack_limit: variant.stack_limit,
             landing: variant.landing,
@@ -358,6 +391,8 @@ impl Instrumented {
             values.push(object);
         }
         ends.sort_unstable();
+        let counts = is_current && !variant.is_thin;
+        let first = hooks.first().copied().filter(|_| counts).unwrap_or(ptr::null());
         let mut gate = ptr::null();
         if !rewritten.gates.is_empty() {
             let object = Hook::make(py, &parts)?;
@@ -381,6 +416,9 @@ impl Instrumented {
             original: Rc::clone(original),
             original_object: Cell::new(Some(original_object)),
             rewritten,
+            first,
+            left_out,
+            lacks_hooks: Cell::new(false),
             on: Cell::new(hooks.len()),
             gates_are_on: Cell::new(false),
             hooks,
@@ -427,6 +465,21 @@ impl Instrumented {
     /// The events that it has hooks for.
     pub(super) fn events(&self) -> EventSet {
         self.events
+    }
+
+    /// Whether it has a hook wherever somebody listens to one of these events.
+    pub(super) fn has_hooks_for(&self, events: EventSet) -> bool {
+        self.events.contains(events) && !self.lacks_hooks.get()
+    }
+
+    /// Whether somebody listens where a thin copy has no hook.
+    pub(super) fn lacks_hooks(&self) -> bool {
+        self.lacks_hooks.get()
+    }
+
+    /// Whether a copy without the hooks that are off would be worth its making.
+    pub(super) fn is_mostly_off(&self) -> bool {
+        self.left_out.is_empty() && 2 * self.on.get() <= self.hooks.len()
     }
 
     /// The maps between the copy's units and the original's.
@@ -604,14 +657,16 @@ impl Instrumented {
         // Who ends a loop looks for its hook, which is off until then.
         let ends = |hook: &Hook| hook.is_of_end() && !self.scope().state(hook.place()).active().is_empty();
         on += usize::from(self.hooks().any(ends));
+        let mut left_out = self.left_out.iter();
+        self.lacks_hooks.set(left_out.any(|&(place, event)| !self.original.is_idle(place, event)));
         let is_disabled = |line: &ThrownLine| !self.scope().state(line.place).disabled().is_empty();
-        let mut any_disabled = self.thrown_lines.iter().any(is_disabled);
+        let mut any_disabled = !self.left_out.is_empty() || self.thrown_lines.iter().any(is_disabled);
         for hook in self.hooks() {
             if hook.is_wanted(self) || hook.wakes_mover() {
                 hook.switch_on(self);
                 on += 1;
             } else {
-                hook.switch_off(self);
+                self.put_off(hook);
                 any_disabled |= !self.scope().state(hook.place()).disabled().is_empty();
             }
         }
@@ -656,8 +711,20 @@ impl Instrumented {
     /// Switches one hook off, which no tool wants any more.
     pub(super) fn switch_off(&self, py: Python<'_>, hook: &Hook) {
         if hook.is_on() && !hook.wakes_mover() {
-            hook.switch_off(self);
+            self.put_off(hook);
             self.count_off(py);
+        } else if hook.has_counted() {
+            hook.switch_off(self);
+            super::functions::thin(py, self);
+        }
+    }
+
+    /// Switches one hook off, be it on or not; the one that each call passes first when it has counted calls.
+    fn put_off(&self, hook: &Hook) {
+        if ptr::eq(hook, self.first) {
+            hook.count_down(CALLS_BEFORE_THIN);
+        } else {
+            hook.switch_off(self);
         }
     }
 
