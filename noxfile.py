@@ -93,7 +93,8 @@ def cargo_test(
 
 @nox.session(python=VERSIONS)
 def test(session: nox.Session) -> None:
-    """Rust and Python tests on each CPython that is found. Arguments after -- go to pytest."""
+    """Rust and Python tests on each CPython that is found. Arguments after -- go to pytest, which runs as
+    many processes as there are processors (-n0: one)."""
     interpreter = chosen_interpreter(session)
     session.log(f"CPython {interpreter.version} from {interpreter.executable}")
     # A target folder for each version: their builds differ in features and flags.
@@ -110,7 +111,9 @@ def test(session: nox.Session) -> None:
         install_requirements(session, "test")
         build = interpreter.build_env() | {"MATURIN_PEP517_ARGS": "--locked --profile checked"}
         session.install(".", env=env | build)
-        session.run("pytest", f"--junitxml={folder / 'pytest.xml'}", *session.posargs)
+        # What a file builds is built once: all of its tests run in one process.
+        spread = ("--numprocesses=auto", "--dist=loadfile")
+        session.run("pytest", *spread, f"--junitxml={folder / 'pytest.xml'}", *session.posargs)
         if not rust_passed:
             session.error("Rust tests failed")
 
