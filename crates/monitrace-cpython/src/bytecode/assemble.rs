@@ -665,8 +665,8 @@ impl Assembler<'_> {
         self.limit.is_some_and(|limit| kept + 3 > limit)
     }
 
-    /// The gate of what an item raises, if it has one.
-    fn gate(&self, index: usize, item: &Item) -> Option<&GateItems> {
+    /// The gate of what an item raises, if it has one. `last` is for the gate of the item before, which is often the same.
+    fn gate(&self, index: usize, item: &Item, last: &mut Option<(Way, Option<usize>)>) -> Option<&GateItems> {
         if self.gate_of.is_empty() || item.is_landing || !self.analysis.is_gated(item.owner as usize) {
             return None;
         }
@@ -678,7 +678,12 @@ impl Assembler<'_> {
         let is_own = !item.is_hook && item.opcode == self.analysis.opcode(item.owner as usize);
         let origin = self.origin(index, item);
         let way = self.way(item.owner, item.guard, item.untouched, is_own, origin);
-        self.gate_of.get(&way).map(|&index| &self.gates[index])
+        let gate = match *last {
+            Some((before, gate)) if before == way => gate,
+            _ => self.gate_of.get(&way).copied(),
+        };
+        *last = Some((way, gate));
+        gate.map(|gate| &self.gates[gate])
     }
 
     /// Where what an item raises comes from, if its gate may be tight.
@@ -1072,13 +1077,13 @@ impl Assembler<'_> {
         let analysis = self.analysis;
         let mut table = Vec::new();
         let mut run: Option<(u32, Entry)> = None;
-        let mut gate = None;
+        let (mut gate, mut last) = (None, None);
         for (i, item) in self.items.iter().enumerate() {
             let (mut start, end) = (starts[i], starts[i + 1]);
             // With tight gates, each hook has its own.
             let is_one_of_many = item.is_hook && self.limit.is_some();
             if i == 0 || is_one_of_many || !item.raises_like(&self.items[i - 1]) {
-                gate = self.gate(i, item);
+                gate = self.gate(i, item, &mut last);
             }
             if item.is_tight {
                 // Its constant raises there what takes the place of the value on top, and gives that back here.

@@ -4,8 +4,8 @@
 //! exchanging its code and position is enough. A frame in the middle of a C call keeps its position and constants in
 //! the evaluation loop's own variables, so it is armed (`mover`) and moved when it goes on (`landing`).
 //!
-//! Left alone: frames that have not reached RESUME, which finds out by itself, and those of callbacks and trace
-//! functions, whose threads are mute.
+//! Left alone: frames that have not reached RESUME, in which only a finalizer can run, and those of callbacks and
+//! trace functions, whose threads are mute.
 
 use super::records::{self, CodePtr, Instrumented, Original, Variant};
 use super::{code_to_run, mover, registry};
