@@ -341,8 +341,22 @@ impl<H: Host> Monitor<H> {
         let Some(_quiet) = self.host.quiet() else {
             return Ok(Reply::Continue);
         };
-        self.tell(state.active(), firing, |tool| self.disable(scope, state, tool))?;
+        self.fire_muted(scope, state, firing)?;
         Ok(if state.active().is_empty() { Reply::Disable } else { Reply::Continue })
+    }
+
+    /// The same for hosts that look up the place's state and mute the thread themselves.
+    ///
+    /// # Errors
+    /// As [`Monitor::fire`].
+    #[inline(always)]
+    pub fn fire_muted(
+        &self,
+        scope: &Scope,
+        state: &EventState,
+        firing: &Firing<'_, H>,
+    ) -> Result<(), H::Error> {
+        self.tell(state.active(), firing, |tool| self.disable(scope, state, tool))
     }
 
     /// Disables an event at one place for a tool, as if its callback had answered so there: for hosts where

@@ -7,6 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use std::any::Any;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub(crate) fn constants(py: Python<'_>) -> PyResult<&'static Constants> {
 
 /// A callable that was registered from Python.
 pub(crate) struct PythonCallback {
-    function: Py<PyAny>,
+    function: ManuallyDrop<Py<PyAny>>,
     bare: Option<Bare>,
     constants: &'static Constants,
     /// Whether it was registered for the deprecated `BRANCH`.
@@ -50,7 +51,7 @@ impl PythonCallback {
         is_of_branch: bool,
     ) -> PyResult<Arc<dyn Callback<CPython>>> {
         Ok(Arc::new(PythonCallback {
-            function: function.clone().unbind(),
+            function: ManuallyDrop::new(function.clone().unbind()),
             bare: Bare::new(function)?,
             constants: constants(function.py())?,
             is_of_branch,
@@ -70,60 +71,83 @@ impl PythonCallback {
     }
 }
 
+impl Drop for PythonCallback {
+    fn drop(&mut self) {
+        // Not left to the field: in a hook, which holds the GIL without PyO3's knowing, that would be put off.
+        // SAFETY: taken once, here.
+        Python::try_attach(|py| unsafe { ManuallyDrop::take(&mut self.function) }.drop_ref(py));
+    }
+}
+
 impl Callback<CPython> for PythonCallback {
     fn call(&self, firing: &Firing<'_, CPython>) -> Result<Reply, Raised> {
-        // SAFETY: events of this host fire in threads that hold the GIL.
-        let py = unsafe { Python::assume_attached() };
-        let offset;
-        let none = ptr::null_mut();
-        let position = match firing.code.position.get() {
-            Some(position) => position,
-            None => {
-                let position = match firing.payload {
-                    Payload::Line(line) => line,
-                    _ => firing.offset.0,
-                };
-                let boxed = position.into_pyobject(py).map_err(PyErr::from)?;
-                firing.code.position.get_or_init(|| boxed.into_any().unbind())
+        let site = firing.code;
+        let Some(position) = site.position.get() else { return self.call_first(firing) };
+        let (spare, code, position) = (ptr::null_mut(), site.code.as_ptr(), position.as_ptr());
+        match firing.payload {
+            Payload::None | Payload::Line(_) => self.ask(&mut [spare, code, position]),
+            Payload::Value(value) | Payload::Exception(value) => {
+                self.ask(&mut [spare, code, position, value.as_ptr()])
             }
-        };
-        let (third, fourth, count) = match firing.payload {
-            Payload::None | Payload::Line(_) => (none, none, 2),
-            Payload::Value(value) | Payload::Exception(value) => (value.as_ptr(), none, 3),
             Payload::Call { callable, arg0 } => {
-                (callable.as_ptr(), arg0.unwrap_or(&self.constants.missing).as_ptr(), 4)
+                let arg0 = arg0.unwrap_or(&self.constants.missing).as_ptr();
+                self.ask(&mut [spare, code, position, callable.as_ptr(), arg0])
             }
-            Payload::Destination(destination) => match &firing.code.destination {
-                Some(destination) => (destination.as_ptr(), none, 3),
+            Payload::Destination(destination) => match &site.destination {
+                Some(destination) => self.ask(&mut [spare, code, position, destination.as_ptr()]),
                 None => {
-                    offset = destination.0.into_pyobject(py).map_err(PyErr::from)?;
-                    (offset.as_ptr(), none, 3)
+                    // SAFETY: events of this host fire in threads that hold the GIL.
+                    let py = unsafe { Python::assume_attached() };
+                    let destination = destination.0.into_pyobject(py).map_err(PyErr::from)?;
+                    self.ask(&mut [spare, code, position, destination.as_ptr()])
                 }
             },
+        }
+    }
+}
+
+impl PythonCallback {
+    /// Boxes the position of an event that has not been told before, and tells it.
+    #[cold]
+    fn call_first(&self, firing: &Firing<'_, CPython>) -> Result<Reply, Raised> {
+        // SAFETY: events of this host fire in threads that hold the GIL.
+        let py = unsafe { Python::assume_attached() };
+        let position = match firing.payload {
+            Payload::Line(line) => line,
+            _ => firing.offset.0,
         };
-        // The first slot is the callee's to use (PY_VECTORCALL_ARGUMENTS_OFFSET).
-        let mut args = [none, firing.code.code.as_ptr(), position.as_ptr(), third, fourth];
+        let boxed = position.into_pyobject(py).map_err(PyErr::from)?;
+        firing.code.position.get_or_init(|| boxed.into_any().unbind());
+        self.call(firing)
+    }
+
+    /// Calls it with live objects, behind a first slot that is the callee's to use.
+    #[inline(always)]
+    fn ask<const SLOTS: usize>(&self, args: &mut [*mut ffi::PyObject; SLOTS]) -> Result<Reply, Raised> {
         // A method's function takes the spare slot for the instance.
         let (function, first, count) = match self.bare.as_ref().and_then(Bare::function) {
             Some((function, receiver)) if !receiver.is_null() => {
                 args[0] = receiver;
-                (function, 0, count + 1)
+                (function, 0, SLOTS)
             }
             bare => {
                 let function = bare.map_or(self.function.as_ptr(), |(function, _)| function);
-                (function, 1, count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET)
+                (function, 1, (SLOTS - 1) | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET)
             }
         };
         // SAFETY: `args` holds as many live objects as `count` says, behind a spare slot where it says
-        // so; the callback is held while it is called, by the engine's slot.
-        let answer = unsafe { call(function, args.as_ptr().add(first), count) };
-        if answer.is_null() {
-            return Err(Raised(PyErr::fetch(py)));
+        // so; the callback is held while it is called, by the engine's slot. Events of this host fire in threads that
+        // hold the GIL.
+        unsafe {
+            let answer = call(function, args.as_ptr().add(first), count);
+            if answer.is_null() {
+                return Err(Raised(PyErr::fetch(Python::assume_attached())));
+            }
+            let disables = answer == self.constants.disable.as_ptr();
+            // A new reference.
+            ffi::Py_DECREF(answer);
+            Ok(if disables { Reply::Disable } else { Reply::Continue })
         }
-        let disables = answer == self.constants.disable.as_ptr();
-        // SAFETY: a new reference.
-        unsafe { ffi::Py_DECREF(answer) };
-        Ok(if disables { Reply::Disable } else { Reply::Continue })
     }
 }
 

@@ -44,11 +44,6 @@ impl<'a> Places<'a> {
         Places::of_call(scope, place - 1)
     }
 
-    /// The tools that are told of the call itself.
-    pub(super) fn hearing_call(self) -> ToolSet {
-        self.call.active()
-    }
-
     /// The tools that monitor the call: those that listen to it or to how it ends, and have not
     /// disabled it.
     pub(super) fn tools(self) -> ToolSet {

@@ -9,6 +9,7 @@
 
 use super::calls::{Call, Places};
 use super::gates::{self, place_of, replace_exception};
+use super::quiet::Thread;
 use super::records::Instrumented;
 use super::stops;
 use crate::bytecode::{Operands, Place, Side};
@@ -18,7 +19,7 @@ use crate::ffi::code::CodeUnit;
 use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::_PyThreadState_UncheckedGet;
 use crate::host::{CPython, Raised, Site};
-use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Firing, Payload, Reply, ToolSet};
+use monitrace_core::{ByteOffset, CodeId, Event, EventSet, Firing, Monitor, Payload, ToolSet};
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -305,28 +306,33 @@ impl Hook {
     /// Answers the bytecode that asks for its truth: 0, or -1 with an exception set.
     pub(super) fn ask(&self, py: Python<'_>) -> c_int {
         // Callbacks are instrumented too, and their hooks run as often as the program's.
-        if super::quiet::is_quiet() && !self.wakes_mover {
+        let thread = Thread::current(py);
+        if thread.is_quiet() && !self.wakes_mover {
             return 0;
         }
-        catch_unwind(AssertUnwindSafe(|| self.fire(py))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| self.fire(thread))).unwrap_or_else(|_| {
             PySystemError::new_err("monitrace: a native callback panicked").restore(py);
             -1
         })
     }
 
     /// Runs between two instructions of the monitored code. -1: an exception is set.
-    fn fire(&self, py: Python<'_>) -> c_int {
+    fn fire(&self, thread: Thread<'_>) -> c_int {
         // SAFETY: the record clears this pointer before it goes away, and the GIL is held.
         let Some(record) = (unsafe { self.record.get().as_ref() }) else { return 0 };
         if super::mover::caller_is_armed() && (self.wakes_mover || self.may_leave(record)) {
             super::mover::wake();
         }
-        super::monitor().enter(record.scope());
-        let told = if self.is_plain { self.fire_place(record) } else { self.fire_otherwise(py, record) };
+        let monitor = super::monitor();
+        monitor.enter(record.scope());
+        let told = match self.is_plain {
+            true => self.fire_place(thread, monitor, record),
+            false => self.fire_otherwise(thread, monitor, record),
+        };
         match told {
             Ok(()) => 0,
             Err(raised) => {
-                raised.0.restore(py);
+                raised.0.restore(thread.py());
                 -1
             }
         }
@@ -334,7 +340,13 @@ impl Hook {
 
     /// The same for the events that are more than what is told at one place.
     #[inline(never)]
-    fn fire_otherwise(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
+    fn fire_otherwise(
+        &self,
+        thread: Thread<'_>,
+        monitor: &Monitor<CPython>,
+        record: &Instrumented,
+    ) -> Result<(), Raised> {
+        let py = thread.py();
         match self.event {
             _ if self.side == Side::Raising => {
                 gates::fire(py, record);
@@ -348,13 +360,13 @@ impl Hook {
             Event::StopIteration => self.note_end(py, record),
             Event::PyStart => {
                 self.stand_at_resume(record);
-                let told = self.fire_place(record);
+                let told = self.fire_place(thread, monitor, record);
                 record.show_elsewhere(ptr::null_mut());
                 told
             }
-            Event::Call => self.fire_call(py, record),
+            Event::Call => self.fire_call(thread, monitor, record),
             Event::CReturn => self.fire_return(py, record),
-            _ => self.fire_place(record),
+            _ => self.fire_place(thread, monitor, record),
         }
     }
 
@@ -378,11 +390,17 @@ impl Hook {
 
     /// Tells of the event of its place.
     #[inline(always)]
-    fn fire_place(&self, record: &Instrumented) -> Result<(), Raised> {
+    fn fire_place(
+        &self,
+        thread: Thread<'_>,
+        monitor: &Monitor<CPython>,
+        record: &Instrumented,
+    ) -> Result<(), Raised> {
         let scope = record.scope();
         let state = scope.state(self.place());
-        if state.active().is_empty() {
-            Python::attach(|py| record.switch_off(py, self));
+        let before = state.active();
+        if before.is_empty() {
+            record.switch_off(thread.py(), self);
             return Ok(());
         }
         let value: *mut ffi::PyObject;
@@ -401,20 +419,28 @@ impl Hook {
         };
         let firing: Firing<'_, CPython> =
             Firing { event: self.event, offset: self.offset, code: &self.site, payload };
-        let before = state.active();
-        let reply = super::monitor().fire(scope, self.place(), &firing)?;
+        let Some(muted) = thread.mute() else { return Ok(()) };
+        monitor.fire_muted(scope, state, &firing)?;
+        drop(muted);
         let after = state.active();
-        if before != after && matches!(self.event, Event::BranchLeft | Event::BranchRight) {
-            self.disable_other_side(record, before.without(after));
-        }
-        if reply == Reply::Disable {
-            Python::attach(|py| record.switch_off(py, self));
+        if before != after {
+            self.some_disabled(thread.py(), record, before.without(after), after);
         }
         Ok(())
     }
 
-    /// Disables the other side of a branch too, for those of the tools whose callback is for both.
+    /// Callbacks have disabled it, for all tools or some.
     #[cold]
+    fn some_disabled(&self, py: Python<'_>, record: &Instrumented, tools: ToolSet, left: ToolSet) {
+        if matches!(self.event, Event::BranchLeft | Event::BranchRight) {
+            self.disable_other_side(record, tools);
+        }
+        if left.is_empty() {
+            record.switch_off(py, self);
+        }
+    }
+
+    /// Disables the other side of a branch too, for those of the tools whose callback is for both.
     fn disable_other_side(&self, record: &Instrumented, tools: ToolSet) {
         let is_other = |hook: &&Hook| {
             matches!(hook.event, Event::BranchLeft | Event::BranchRight)
@@ -432,26 +458,34 @@ impl Hook {
     }
 
     /// Before a call: tells of it, and notes it if its end is to be told.
-    fn fire_call(&self, py: Python<'_>, record: &Instrumented) -> Result<(), Raised> {
-        let scope = record.scope();
+    fn fire_call(
+        &self,
+        thread: Thread<'_>,
+        monitor: &Monitor<CPython>,
+        record: &Instrumented,
+    ) -> Result<(), Raised> {
+        let (py, scope) = (thread.py(), record.scope());
         let places = Places::of_call(scope, self.place());
         let tools = places.tools();
         if tools.is_empty() {
             record.switch_off(py, self);
             return Ok(());
         }
-        let Some(frame) = self.frame(record) else { return Ok(()) };
+        let Some(frame) = self.frame_of(thread, record) else { return Ok(()) };
         let Some(operands) = self.call_operands(py, record, frame)? else { return Ok(()) };
         let callable = as_object(&operands.callable);
         let arg0 = (!operands.arg0.is_null()).then(|| as_object(&operands.arg0));
-        if !places.hearing_call().is_empty() {
+        let state = scope.state(self.place());
+        if !state.active().is_empty() {
             let firing: Firing<'_, CPython> = Firing {
                 event: Event::Call,
                 offset: self.offset,
                 code: &self.site,
                 payload: Payload::Call { callable, arg0 },
             };
-            super::monitor().fire(scope, self.place(), &firing)?;
+            let Some(muted) = thread.mute() else { return Ok(()) };
+            monitor.fire_muted(scope, state, &firing)?;
+            drop(muted);
         }
         if operands.has_end && !(tools & places.hearing_ends()).is_empty() {
             let (callable, arg0) = (callable.clone_ref(py), arg0.map(|arg0| arg0.clone_ref(py)));
@@ -464,7 +498,7 @@ impl Hook {
                 record.switch_on(behind);
             }
         }
-        super::monitor().enter(scope);
+        monitor.enter(scope);
         if places.tools().is_empty() {
             record.switch_off(py, self);
         }
@@ -548,9 +582,15 @@ impl Hook {
     /// The frame that runs this hook. `None` if it is not run by its own code: somebody got hold of the
     /// object.
     pub(super) fn frame(&self, record: &Instrumented) -> Option<*mut InterpreterFrame> {
+        // SAFETY: hooks run in threads that hold the GIL.
+        self.frame_of(Thread::current(unsafe { Python::assume_attached() }), record)
+    }
+
+    /// The same, of a thread that was looked up.
+    fn frame_of(&self, thread: Thread<'_>, record: &Instrumented) -> Option<*mut InterpreterFrame> {
+        let frame = thread.frame();
         // SAFETY: the current thread has a frame when Python code runs; the hook's units are the copy's.
         unsafe {
-            let frame = (*(*_PyThreadState_UncheckedGet()).cframe).current_frame;
             let here = record.units().add(self.asks_at() as usize);
             (!frame.is_null() && (*frame).prev_instr == here).then_some(frame)
         }

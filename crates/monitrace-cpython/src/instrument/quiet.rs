@@ -2,6 +2,7 @@
 //!
 //! Inlined by hand instead of `PyThreadState_EnterTracing`: this runs for every active event.
 
+use crate::ffi::frame::InterpreterFrame;
 use crate::ffi::pystate::{_PyThreadState_UncheckedGet, CFrame, ThreadState};
 use pyo3::prelude::*;
 use std::marker::PhantomData;
@@ -28,11 +29,42 @@ impl<'py> Thread<'py> {
         Thread { state: unsafe { _PyThreadState_UncheckedGet() }, attached: PhantomData }
     }
 
+    /// That it is attached.
+    #[inline]
+    pub(crate) fn py(self) -> Python<'py> {
+        // SAFETY: this is not sent to other threads, and was made of the same.
+        unsafe { Python::assume_attached() }
+    }
+
     /// Whether it is mute: it runs a callback, or a trace function.
     #[inline]
     pub(crate) fn is_quiet(self) -> bool {
         // SAFETY: the thread is attached for as long as this lives, so it has a thread state.
         unsafe { (*self.state).tracing != 0 }
+    }
+
+    /// Mutes it; `None` if it is mute already.
+    #[inline]
+    pub(super) fn mute(self) -> Option<Quiet> {
+        // SAFETY: as above. Its cframe is never NULL (it starts as &root_cframe).
+        unsafe {
+            let thread = self.state;
+            if (*thread).tracing != 0 {
+                return None;
+            }
+            (*thread).tracing = 1;
+            let cframe = (*thread).cframe;
+            let use_tracing = (*cframe).use_tracing;
+            (*cframe).use_tracing = 0;
+            Some(Quiet { thread, cframe, use_tracing })
+        }
+    }
+
+    /// Its newest frame, or NULL.
+    #[inline]
+    pub(super) fn frame(self) -> *mut InterpreterFrame {
+        // SAFETY: as above; its cframe is never NULL.
+        unsafe { (*(*self.state).cframe).current_frame }
     }
 
     /// Whether an exception is set.
@@ -52,19 +84,8 @@ pub(super) fn is_quiet() -> bool {
 /// Mutes the current thread; `None` if it is mute already.
 #[inline]
 pub(crate) fn quiet() -> Option<Quiet> {
-    // SAFETY: events fire in threads that hold the GIL, so there is a current thread state, whose
-    // cframe is never NULL (it starts as &root_cframe).
-    unsafe {
-        let thread = _PyThreadState_UncheckedGet();
-        if (*thread).tracing != 0 {
-            return None;
-        }
-        (*thread).tracing = 1;
-        let cframe = (*thread).cframe;
-        let use_tracing = (*cframe).use_tracing;
-        (*cframe).use_tracing = 0;
-        Some(Quiet { thread, cframe, use_tracing })
-    }
+    // SAFETY: events fire in threads that hold the GIL.
+    Thread::current(unsafe { Python::assume_attached() }).mute()
 }
 
 impl Drop for Quiet {
