@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Generator
     from typing import Any
 
-WARM, SIZE, COUNTED = 30, 40_000, 100
+WARM, SIZE, COUNTED = 30, 40_000, 1000
 FAMILIES = ("calls", "branches", "yields", "jumps", "exceptions")
 
 END = -1

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WARM, SIZE, COUNTED = 2, 500, 1
+WARM, SIZE, COUNTED = 2, 500, 10
 FAMILIES = ("calls", "branches", "yields", "jumps", "exceptions")
 
 COUNT = 80
