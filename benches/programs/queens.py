@@ -1,8 +1,8 @@
 """Backtracking: in how many ways queens stand on a board, with sets, comprehensions and calls of builtins."""
 
-WARM, SIZE, COUNTED = 5, 10, 7
+WARM, SIZE, COUNTED = 5, 10, 8
 FAMILIES = ("calls", "branches", "jumps")
-WAYS = {4: 2, 5: 10, 7: 40, 10: 724}
+WAYS = {4: 2, 5: 10, 8: 92, 10: 724}
 """As is known."""
 
 
