@@ -442,28 +442,40 @@ fn lands(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFrameObj
         if landing::is_landing_code((*frame).f_code) {
             return true;
         }
-        let is_on_pad = landing::is_under_way(thread) || landing::is_on_pad(frame);
-        let phase = with_armed(frame_object, |armed| match armed.phase {
-            Phase::Waiting => None,
-            Phase::Landing { .. } if is_on_pad => Some(None),
-            Phase::Landing { c_profilefunc } => {
-                armed.phase = Phase::Settling { has_woken: false };
-                (*thread).c_profilefunc = c_profilefunc;
-                Some(Some(false))
-            }
-            Phase::Settling { has_woken } => Some(Some(has_woken)),
-        });
-        let Some(has_woken) = phase.flatten() else { return false };
+        if with_armed(frame_object, |armed| matches!(armed.phase, Phase::Waiting)) != Some(false) {
+            return false;
+        }
+        if landing::is_under_way(thread) || landing::is_on_pad(frame) {
+            return true;
+        }
+        let has_woken = settle(thread, frame_object);
         let is_told_again = matches!(what, PY_TRACE_LINE | PY_TRACE_OPCODE);
-        let is_settled = !is_told_again || (what == PY_TRACE_OPCODE && !stands_on_added(frame));
-        if has_woken.is_some() && is_settled {
+        if !is_told_again || (what == PY_TRACE_OPCODE && !stands_on_added(frame)) {
             disarm(py, thread, frame_object);
-            if has_woken == Some(true) {
+            if has_woken {
                 tracer::put_mover(thread, (*thread).cframe);
             }
         }
-        has_woken.is_none() || is_told_again
+        is_told_again
     }
+}
+
+/// A frame has left its landing pad. Whether one of the hooks that it has run since then has woken the mover.
+///
+/// # Safety
+/// The thread is the current one.
+unsafe fn settle(thread: *mut ThreadState, frame_object: *mut PyFrameObject) -> bool {
+    let has_woken = with_armed(frame_object, |armed| match armed.phase {
+        Phase::Settling { has_woken } => has_woken,
+        Phase::Landing { c_profilefunc } => {
+            armed.phase = Phase::Settling { has_woken: false };
+            // SAFETY: see above.
+            unsafe { (*thread).c_profilefunc = c_profilefunc };
+            false
+        }
+        Phase::Waiting => false,
+    });
+    has_woken == Some(true)
 }
 
 /// Whether a frame is about to run an instruction of its copy that the original does not have.

@@ -391,8 +391,11 @@ impl Instrumented {
             values.push(object);
         }
         ends.sort_unstable();
-        let counts = is_current && !variant.is_thin;
-        let first = hooks.first().copied().filter(|_| counts).unwrap_or(ptr::null());
+        let begins = |event| matches!(event, Event::PyStart | Event::Line | Event::Instruction);
+        let counts = |first: &&crate::bytecode::Hook| {
+            is_current && !variant.is_thin && begins(places[first.place].event)
+        };
+        let first = rewritten.hooks.first().filter(counts).and(hooks.first().copied());
         let mut gate = ptr::null();
         if !rewritten.gates.is_empty() {
             let object = Hook::make(py, &parts)?;
@@ -416,7 +419,7 @@ impl Instrumented {
             original: Rc::clone(original),
             original_object: Cell::new(Some(original_object)),
             rewritten,
-            first,
+            first: first.unwrap_or(ptr::null()),
             left_out,
             lacks_hooks: Cell::new(false),
             on: Cell::new(hooks.len()),
