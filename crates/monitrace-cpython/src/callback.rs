@@ -82,7 +82,10 @@ impl Drop for PythonCallback {
 impl Callback<CPython> for PythonCallback {
     fn call(&self, firing: &Firing<'_, CPython>) -> Result<Reply, Raised> {
         let site = firing.code;
-        let Some(position) = site.position.get() else { return self.call_first(firing) };
+        let position = match site.position.get() {
+            Some(position) => position,
+            None => box_position(firing)?,
+        };
         let (spare, code, position) = (ptr::null_mut(), site.code.as_ptr(), position.as_ptr());
         match firing.payload {
             Payload::None | Payload::Line(_) => self.ask(&mut [spare, code, position]),
@@ -107,20 +110,6 @@ impl Callback<CPython> for PythonCallback {
 }
 
 impl PythonCallback {
-    /// Boxes the position of an event that has not been told before, and tells it.
-    #[cold]
-    fn call_first(&self, firing: &Firing<'_, CPython>) -> Result<Reply, Raised> {
-        // SAFETY: events of this host fire in threads that hold the GIL.
-        let py = unsafe { Python::assume_attached() };
-        let position = match firing.payload {
-            Payload::Line(line) => line,
-            _ => firing.offset.0,
-        };
-        let boxed = position.into_pyobject(py).map_err(PyErr::from)?;
-        firing.code.position.get_or_init(|| boxed.into_any().unbind());
-        self.call(firing)
-    }
-
     /// Calls it with live objects, behind a first slot that is the callee's to use.
     #[inline(always)]
     fn ask<const SLOTS: usize>(&self, args: &mut [*mut ffi::PyObject; SLOTS]) -> Result<Reply, Raised> {
@@ -149,6 +138,19 @@ impl PythonCallback {
             Ok(if disables { Reply::Disable } else { Reply::Continue })
         }
     }
+}
+
+/// Makes the line or offset of a site that is told for the first time an object.
+#[inline(never)]
+fn box_position<'a>(firing: &Firing<'a, CPython>) -> Result<&'a Py<PyAny>, Raised> {
+    // SAFETY: events of this host fire in threads that hold the GIL.
+    let py = unsafe { Python::assume_attached() };
+    let position = match firing.payload {
+        Payload::Line(line) => line,
+        _ => firing.offset.0,
+    };
+    let boxed = position.into_pyobject(py).map_err(PyErr::from)?;
+    Ok(firing.code.position.get_or_init(|| boxed.into_any().unbind()))
 }
 
 /// `PyObject_Vectorcall`, without looking whether what was called has both returned something and set an exception.

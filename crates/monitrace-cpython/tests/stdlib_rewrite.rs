@@ -45,6 +45,8 @@ const JUMP_FORWARD: u8 = 110;
 const LOAD_CONST: u8 = 100;
 const EXTENDED_ARG: u8 = 144;
 const RERAISE: u8 = 119;
+const SWAP: u8 = 99;
+const POP_TOP: u8 = 1;
 const DELETE_GLOBAL: u8 = 98;
 const UNARY_INVERT: u8 = 15;
 const POP_JUMP_FORWARD_IF_TRUE: u8 = 115;
@@ -119,9 +121,16 @@ fn check_copy(
         unit + 2
     };
     for gate in &copy.gates {
-        // It goes on to its handler, or out of the frame, by raising again.
-        let end = ends(gate.unit.0 as usize, copy.hooks.len(), gate.is_tight);
-        assert_eq!(copy.code[2 * end], RERAISE);
+        // It goes on to its handler, or raises again.
+        let mut end = ends(gate.unit.0 as usize, copy.hooks.len(), gate.is_tight);
+        if copy.code[2 * end] == SWAP {
+            assert_eq!(copy.code[2 * end + 2], POP_TOP);
+            end += 2;
+        }
+        while copy.code[2 * end] == EXTENDED_ARG {
+            end += 1;
+        }
+        assert!([JUMP_FORWARD, RERAISE].contains(&copy.code[2 * end]));
         is_gate[gate.unit.0 as usize..=end].fill(true);
     }
     let mut is_hook = vec![false; new.len()];

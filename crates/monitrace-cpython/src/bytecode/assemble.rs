@@ -6,8 +6,8 @@ use super::instruction::{NONE, encode, extensions};
 use super::line_table::{Position, Writer};
 use super::opcodes::{
     CALL, DELETE_GLOBAL, JUMP_BACKWARD_NO_INTERRUPT, JUMP_FORWARD, Jump, LOAD_CONST, LOAD_FAST, NOP,
-    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, RERAISE, SEND, UNARY_INVERT, YIELD_VALUE,
-    facts,
+    POP_JUMP_FORWARD_IF_TRUE, POP_TOP, PRECALL, PUSH_EXC_INFO, RERAISE, SEND, SWAP, UNARY_INVERT,
+    YIELD_VALUE, facts,
 };
 use super::places::{Analysis, Side};
 use super::units::{Block, Moved, Next, START, UnitMap};
@@ -781,11 +781,34 @@ impl Assembler<'_> {
         let start = self.items.len();
         let hook = self.hook_item(depth, is_tight, plain);
         self.items.push(hook);
-        self.items.push(Item { opcode: RERAISE, arg: u32::from(!is_tight), ..plain });
+        match self.leads_into(&way) {
+            // What raising again would do, for what lies on the stack is the same.
+            Some((label, has_position)) if !is_tight => {
+                if !has_position {
+                    self.items.push(Item { opcode: SWAP, arg: 2, ..plain });
+                    self.items.push(Item { opcode: POP_TOP, ..plain });
+                }
+                self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, label, ..plain });
+            }
+            _ => self.items.push(Item { opcode: RERAISE, arg: u32::from(!is_tight), ..plain }),
+        }
         let items = start..self.items.len();
         self.blocks.push(BlockItems { items: items.clone(), stands_for, next: Next::Elsewhere });
         self.gate_of.insert(way, self.gates.len());
         self.gates.push(GateItems { items, depth, way });
+    }
+
+    /// Where a gate can lead on without raising again, and whether the handler keeps the position at which its exception
+    /// was raised. What was raised again by an instruction comes from a line that only raising again restores.
+    fn leads_into(&self, way: &Way) -> Option<(Label, bool)> {
+        let Exit::Into { guard, label } = way.exit else { return None };
+        let guard = &self.analysis.guards[guard as usize];
+        let label = match label {
+            Label::Enter(handler) => Label::Handled(handler),
+            Label::Past(handler) => Label::HandledPast(handler),
+            _ => return None,
+        };
+        (way.kept == guard.depth && way.reraised_by == NONE).then_some((label, guard.lasti))
     }
 
     /// Adds the hook that what is handled at instruction `k` passes before it goes on at the label.
@@ -1387,26 +1410,30 @@ mod tests {
               4 3 RETURN_VALUE 0
               5 - LOAD_CONST 4
               6 - POP_JUMP_FORWARD_IF_TRUE to 7
-              7 - RERAISE 1
-              8 3 LOAD_CONST 4
-              9 3 POP_JUMP_FORWARD_IF_TRUE to 10
-             10 3 RERAISE 1
-             11 3 PUSH_EXC_INFO 0
-             12 3 RERAISE 0
-             13 - LOAD_CONST 4
-             14 - POP_JUMP_FORWARD_IF_TRUE to 15
-             15 - RERAISE 1
-             16 - LOAD_CONST 4
-             17 - POP_JUMP_FORWARD_IF_TRUE to 18
-             18 - RERAISE 1",
+              7 - SWAP 2
+              8 - POP_TOP 0
+              9 - JUMP_FORWARD to 15
+             10 3 LOAD_CONST 4
+             11 3 POP_JUMP_FORWARD_IF_TRUE to 12
+             12 3 SWAP 2
+             13 3 POP_TOP 0
+             14 3 JUMP_FORWARD to 15
+             15 3 PUSH_EXC_INFO 0
+             16 3 RERAISE 0
+             17 - LOAD_CONST 4
+             18 - POP_JUMP_FORWARD_IF_TRUE to 19
+             19 - RERAISE 1
+             20 - LOAD_CONST 4
+             21 - POP_JUMP_FORWARD_IF_TRUE to 22
+             22 - RERAISE 1",
         );
         let entries = exception_table::decode(&copy.exception_table).unwrap();
         let ways: Vec<_> =
             entries.iter().map(|entry| (entry.start, entry.end, entry.target, entry.lasti)).collect();
         // Line 2 and line 3 have a gate each, and what is raised in one goes on to the handler itself. What is
         // raised again leaves by a gate of its own.
-        let guarded = [(1, 3, 5, true), (3, 5, 8, true), (5, 11, 11, false)];
-        let out = [(0, 1, 16, true), (11, 12, 16, true), (12, 13, 13, true)];
+        let guarded = [(1, 3, 5, true), (3, 5, 10, true), (5, 15, 15, false)];
+        let out = [(0, 1, 20, true), (15, 16, 20, true), (16, 17, 17, true)];
         assert_eq!(ways, [out[0], guarded[0], guarded[1], guarded[2], out[1], out[2]]);
         assert_eq!(copy.gates.iter().map(|gate| gate.depth).collect::<Vec<_>>(), [2; 4]);
         let reraised: Vec<_> = copy.gates.iter().map(|gate| gate.reraised_by.map(|at| at.0)).collect();
@@ -1415,8 +1442,8 @@ mod tests {
         assert_eq!(leaves, [false, false, true, true]);
         assert_eq!(copy.gate_at(6), Some(&copy.gates[0]));
         let at = UnitIndex;
-        assert_eq!((copy.next(at(9)), copy.next(at(17))), (Next::Elsewhere, Next::Elsewhere));
-        assert_eq!(copy.next(at(11)), Next::Instruction(at(5)));
+        assert_eq!((copy.next(at(13)), copy.next(at(21))), (Next::Elsewhere, Next::Elsewhere));
+        assert_eq!(copy.next(at(15)), Next::Instruction(at(5)));
     }
 
     #[test]

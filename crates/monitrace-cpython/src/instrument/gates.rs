@@ -65,7 +65,7 @@ pub(super) fn fire(py: Python<'_>, record: &Instrumented) {
         (*frame).prev_instr = record.units().add(raised_at as usize);
         record.show_elsewhere(frame);
         let mut passing = Passing { py, original: record.original(), frame, exception };
-        let at = record.rewritten().original_unit(UnitIndex(raised_at));
+        let at = record.original_of_raising(UnitIndex(raised_at));
         let opcode = if by_hook { UNARY_INVERT } else { (*(*frame).prev_instr).to_le_bytes()[0] };
         // A `raise` that finds nothing to raise again raises something new, and has just been added to its
         // traceback.

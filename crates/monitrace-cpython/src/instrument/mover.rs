@@ -62,10 +62,12 @@ enum Phase {
     /// kept here meanwhile.
     Landing {
         c_profilefunc: Option<TraceFunction>,
+        line: c_int,
     },
-    /// It runs the hooks of the instruction before which it has landed. Trace functions have been told of its line.
+    /// It runs the hooks of the instruction before which it has landed. Trace functions know that it is on this line.
     /// One of the hooks may have woken the mover for the frame below.
     Settling {
+        line: c_int,
         has_woken: bool,
     },
 }
@@ -325,7 +327,7 @@ pub(super) fn wake() {
         tracer::put_mover(thread, cframe);
         if is_armed((*cframe).current_frame) {
             with_armed((*(*cframe).current_frame).frame_obj, |armed| {
-                if let Phase::Settling { has_woken } = &mut armed.phase {
+                if let Phase::Settling { has_woken, .. } = &mut armed.phase {
                     *has_woken = true;
                 }
             });
@@ -448,34 +450,49 @@ fn lands(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFrameObj
         if landing::is_under_way(thread) || landing::is_on_pad(frame) {
             return true;
         }
-        let has_woken = settle(thread, frame_object);
-        let is_told_again = matches!(what, PY_TRACE_LINE | PY_TRACE_OPCODE);
-        if !is_told_again || (what == PY_TRACE_OPCODE && !stands_on_added(frame)) {
-            disarm(py, thread, frame_object);
-            if has_woken {
-                tracer::put_mover(thread, (*thread).cframe);
-            }
+        let Some((line, has_woken)) = settle(thread, frame_object) else { return false };
+        match what {
+            PY_TRACE_LINE => return line_of(frame) == line,
+            PY_TRACE_OPCODE if stands_on_added(frame) => return true,
+            _ => {}
         }
-        is_told_again
+        disarm(py, thread, frame_object);
+        if has_woken {
+            tracer::put_mover(thread, (*thread).cframe);
+        }
+        what == PY_TRACE_OPCODE
     }
 }
 
-/// A frame has left its landing pad. Whether one of the hooks that it has run since then has woken the mover.
+/// A frame has left its landing pad. The line that trace functions know, and whether one of the hooks that it has run
+/// since then has woken the mover.
 ///
 /// # Safety
 /// The thread is the current one.
-unsafe fn settle(thread: *mut ThreadState, frame_object: *mut PyFrameObject) -> bool {
-    let has_woken = with_armed(frame_object, |armed| match armed.phase {
-        Phase::Settling { has_woken } => has_woken,
-        Phase::Landing { c_profilefunc } => {
-            armed.phase = Phase::Settling { has_woken: false };
+unsafe fn settle(thread: *mut ThreadState, frame_object: *mut PyFrameObject) -> Option<(c_int, bool)> {
+    let settling = with_armed(frame_object, |armed| match armed.phase {
+        Phase::Settling { line, has_woken } => Some((line, has_woken)),
+        Phase::Landing { c_profilefunc, line } => {
+            armed.phase = Phase::Settling { line, has_woken: false };
             // SAFETY: see above.
             unsafe { (*thread).c_profilefunc = c_profilefunc };
-            false
+            Some((line, false))
         }
-        Phase::Waiting => false,
+        Phase::Waiting => None,
     });
-    has_woken == Some(true)
+    settling.flatten()
+}
+
+/// The line of the instruction that a frame is about to run, of its copy if it runs one; -1 for none.
+///
+/// # Safety
+/// The frame is live.
+unsafe fn line_of(frame: *mut InterpreterFrame) -> c_int {
+    // SAFETY: prev_instr points into the frame's code.
+    unsafe {
+        let unit = (*frame).prev_instr.offset_from(units((*frame).f_code));
+        ffi::PyCode_Addr2Line((*frame).f_code.cast(), 2 * unit as c_int)
+    }
 }
 
 /// Whether a frame is about to run an instruction of its copy that the original does not have.
@@ -665,6 +682,7 @@ fn on_opcode(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFram
         }
         let next = next_in(frame);
         let way = with_armed(frame_object, |armed| way_in(frame, next, armed)).flatten();
+        let line = line_of(frame);
         let landed = match way {
             _ if back => landing::land_back(py, thread, frame)?,
             Some(way) => landing::land(py, thread, frame, way, stop)?,
@@ -672,7 +690,7 @@ fn on_opcode(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFram
         };
         if landed && landing::is_under_way(thread) {
             let c_profilefunc = (*thread).c_profilefunc.take();
-            with_armed(frame_object, |armed| armed.phase = Phase::Landing { c_profilefunc });
+            with_armed(frame_object, |armed| armed.phase = Phase::Landing { c_profilefunc, line });
             // What the event was handed on to may have taken the mover's place.
             tracer::put_mover(thread, (*thread).cframe);
         } else if landed {

@@ -217,6 +217,8 @@ pub(super) struct Instrumented {
     thrown_lines: Vec<ThrownLine>,
     calls: Calls,
     stops: Stops,
+    /// The unit at which something was raised last, and the one of the original that it stands for.
+    last_raising: Cell<(UnitIndex, UnitIndex)>,
     /// A frame that tells of an event while it is shown at another unit than that of its hook, or NULL.
     shown_elsewhere: Cell<*mut InterpreterFrame>,
     /// Whether a hook stands before each return and yield.
@@ -430,6 +432,7 @@ impl Instrumented {
             thrown_lines,
             calls: Calls::default(),
             stops: Stops::default(),
+            last_raising: Cell::new((UnitIndex(0), UnitIndex(0))),
             shown_elsewhere: Cell::new(ptr::null_mut()),
             has_hooks_at_exits: exits == 0,
             wakes_mover: variant.wakes_mover,
@@ -771,6 +774,17 @@ impl Instrumented {
             }
         }
         Ok(())
+    }
+
+    /// The original's unit for a unit at which something was raised: often the one at which it was before.
+    pub(super) fn original_of_raising(&self, unit: UnitIndex) -> UnitIndex {
+        let (last, original) = self.last_raising.get();
+        if last == unit {
+            return original;
+        }
+        let original = self.rewritten.original_unit(unit);
+        self.last_raising.set((unit, original));
+        original
     }
 
     /// The byte offset in the original that a byte offset in the copy stands for. Negative ones (a
