@@ -161,6 +161,9 @@ fn hand_out(py: Python<'_>, original: &Original) {
     };
     let parent = original.parent();
     if let Some(parent) = parent.as_ref().and_then(|parent| parent.current()) {
+        // SAFETY: a record's code object is alive. The code around it may hold nothing else of it, and is changed on
+        // the way when that is settled, too.
+        let _held = unsafe { Bound::from_borrowed_ptr(py, parent.code().cast()) };
         if let Err(error) = parent.adopt_nested(py) {
             error.write_unraisable(py, None);
         }
