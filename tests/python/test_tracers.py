@@ -13,6 +13,7 @@ from typing import Any
 import monitrace
 import pytest
 
+# Natively events are made where the program's own code stands: there is nothing to move, and nothing to test.
 pytestmark = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="from 3.12 on no frame has to be moved"
 )

@@ -21,10 +21,11 @@
 //! What an instruction raises reaches no hook behind it. A copy with gates sends every exception, on its way
 //! to its handler or out of the frame, through a block: a hook of its own kind and a jump, if the handler finds
 //! all it needs on the stack, else `RERAISE 1`, which adds nothing to the traceback and goes on where the
-//! gate's own entry of the exception table leads. There is one for each way (handler, from its line or not, raised or raised again, depth). Iterators of
-//! loops that go on stay on the stack in a gate and are dropped behind it; if it led out of the frame,
-//! a second gate follows then. A gate above which there is no room for three values more is tight, too, and
-//! there is one for each instruction: it keeps no position, and goes on by `RERAISE 0`. Gates cost nothing until something is raised.
+//! gate's own entry of the exception table leads. There is one for each way (handler, from its line or not,
+//! raised or raised again, depth). Iterators of loops that go on stay on the stack in a gate and are dropped
+//! behind it; if it led out of the frame, a second gate follows then. A gate above which there is no room for
+//! three values more is tight, too, and there is one for each instruction: it keeps no position, and goes on by
+//! `RERAISE 0`. Gates cost nothing until something is raised.
 //!
 //! # Where hooks stand
 //!

@@ -7,6 +7,7 @@
 //! frames      frames that run already: moved to a copy where they stand
 //! mover       those in the middle of a C call, until they go on
 //! landing     how an executing frame is made to run other code
+//! tracer      the trace function of a thread: the program's, or the mover in front of it
 //! records     what is kept with a code object and with its copy
 //! hook        the constant that fires an event
 //! detour      the same where the stack has no room for it
@@ -275,7 +276,8 @@ fn unpark_all(py: Python<'_>) -> Vec<Py<PyAny>> {
     records.filter_map(|record| record.unpark(py)).collect()
 }
 
-/// Switches the hooks of copies on and off as the configuration asks. Whether settling was taken back for any, or thinning.
+/// Switches the hooks of copies on and off as the configuration asks. Whether settling was taken back for any, or one is too
+/// thin by now.
 fn update(py: Python<'_>, copies: Vec<Py<PyAny>>) -> bool {
     let mut revived = false;
     for copy in copies {

@@ -536,7 +536,7 @@ fn on_exception(
         let old = Instrumented::of((*frame).f_code);
         if !is_armed(frame) {
             // Behind a trace function the interpreter goes on tracing, whatever is called next. What leaves a frame
-            // for an armed one passes a gate, which wakes the mover again, if there is room for gates.
+            // for an armed one passes a gate, which wakes the mover again, if it has gates.
             if old.is_some_and(Instrumented::has_gates) || !stands_on_armed(frame) {
                 tracer::remove_mover(_PyThreadState_UncheckedGet());
             }
@@ -671,12 +671,12 @@ fn unmuted<T>(tell: impl FnOnce() -> T) -> T {
 /// An armed frame is about to run an instruction: has it land. If it cannot here, the next is tried.
 fn on_opcode(py: Python<'_>, thread: *mut ThreadState, frame_object: *mut PyFrameObject) -> PyResult<()> {
     let taken = with_armed(frame_object, |armed| (armed.back, armed.line.take(), armed.stop.take()));
-    let Some((back, line, stop)) = taken else { return Ok(()) };
+    let Some((back, jumps_to, stop)) = taken else { return Ok(()) };
     // SAFETY: the frame is the one that the loop is executing on the current thread, and is about to
     // run the instruction that prev_instr points at (DO_TRACING in ceval.c).
     unsafe {
         let frame = (*frame_object).f_frame;
-        if let Some(line) = line {
+        if let Some(line) = jumps_to {
             super::identity::jump(py, frame_object, line.bind(py))?;
             with_armed(frame_object, |armed| armed.has_left = true);
         }
