@@ -466,7 +466,9 @@ impl Assembler<'_> {
                 while let Some(edge) = edges.next_if(|edge| edge.target as usize == k) {
                     self.add_edge(edge, &edge_places);
                 }
-                self.add_thrown_before(k);
+                if let Some(jump) = self.thrown_before(k) {
+                    self.add_thrown(jump);
+                }
             }
             parts.enter = self.items.len() as u32;
             self.add_instruction(k, &wanted, parts)?;
@@ -541,8 +543,18 @@ impl Assembler<'_> {
         if let Some(place) = wanted.line {
             self.add_hook(place, Item { guard: self.guard_before(k), ..plain }, here);
         }
-        if wanted.line.is_some() {
-            self.add_thrown_before(k);
+        if let Some(jump) = self.thrown_before(k).filter(|_| wanted.line.is_some()) {
+            // Nothing runs the unit behind the hook: it has the line of the `yield from`.
+            let index = self.items.len();
+            self.items.push(Item {
+                opcode: JUMP_FORWARD,
+                jump: Jump::Forward,
+                label: Label::Past(owner),
+                ..plain
+            });
+            let stands_for = instruction.opcode_unit();
+            self.blocks.push(BlockItems { items: index..index + 1, stands_for, next: Next::Elsewhere });
+            self.add_thrown(jump);
         }
         parts.past = self.items.len() as u32;
         for (index, &place) in wanted.before.iter().enumerate() {
@@ -845,18 +857,9 @@ impl Assembler<'_> {
         self.blocks.push(BlockItems { items: jump..jump + 1, stands_for, next });
     }
 
-    /// Adds such a unit in front of instruction `k` if a `yield from` may lead there.
-    fn add_thrown_before(&mut self, k: usize) {
-        let jump = k.checked_sub(1).filter(|&p| self.analysis.opcode(p) == JUMP_BACKWARD_NO_INTERRUPT);
-        if let Some(jump) = jump {
-            // Nothing runs that unit: it has the line of the `yield from`.
-            let index = self.items.len();
-            let label = Label::Past(k as u32);
-            self.items.push(Item { opcode: JUMP_FORWARD, jump: Jump::Forward, label, ..self.plain(k) });
-            let stands_for = self.analysis.instructions[k].opcode_unit();
-            self.blocks.push(BlockItems { items: index..index + 1, stands_for, next: Next::Elsewhere });
-            self.add_thrown(jump);
-        }
+    /// The instruction in front of `k`, if a `yield from` leads from there to `k` and needs such a unit between them.
+    fn thrown_before(&self, k: usize) -> Option<usize> {
+        k.checked_sub(1).filter(|&p| self.analysis.opcode(p) == JUMP_BACKWARD_NO_INTERRUPT)
     }
 
     /// Adds the unit at which `gen.throw` raises what the iterator of a `yield from` has raised: the one in
